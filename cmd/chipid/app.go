@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitRejected     = 3
+	exitUndetermined = 4
+)
+
+// app is what every command may use of the world. Commands take clock,
+// randomness and streams from here and nowhere else.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+	rand     io.Reader
+
+	asJSON         bool
+	lang           string
+	passphraseFile string
+	cachedPass     []byte
+}
+
+func newApp() *app {
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, rand: rand.Reader}
+}
+
+// exitCode carries an exit code other than 1 out of a command. A nil err has
+// been told to the user already, as a verdict.
+type exitCode struct {
+	code int
+	err  error
+}
+
+func (e *exitCode) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitCode) Unwrap() error { return e.err }
+
+// usageErrorf says that the command was called wrongly.
+func usageErrorf(format string, args ...any) error {
+	return &exitCode{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := newRootCommand(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	code := exitFailed
+	var coded *exitCode
+	if errors.As(err, &coded) {
+		code, err = coded.code, coded.err
+	}
+	if err != nil {
+		fmt.Fprintf(a.err, "chipid: %s\n", strings.TrimSpace(err.Error()))
+	}
+	return code
+}
+
+// printJSON prints v as one indented object.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// printf prints for people; with --json it prints nothing, so that standard
+// output stays one object.
+func (a *app) printf(format string, args ...any) {
+	if !a.asJSON {
+		fmt.Fprintf(a.out, format, args...)
+	}
+}
+
+// say picks the Vietnamese or the English wording.
+func (a *app) say(vi, en string) string {
+	if a.lang == "vi" {
+		return vi
+	}
+	return en
+}
+
+// passphrase gives the passphrase that sealed files open with: from
+// --passphrase-file, else CHIPID_PASSPHRASE, else a prompt on the terminal.
+func (a *app) passphrase() ([]byte, error) {
+	if a.cachedPass != nil {
+		return a.cachedPass, nil
+	}
+	pass, err := a.readPassphrase()
+	if err != nil {
+		return nil, err
+	}
+	if len(pass) == 0 {
+		return nil, errors.New("the passphrase is empty")
+	}
+	a.cachedPass = pass
+	return pass, nil
+}
+
+func (a *app) readPassphrase() ([]byte, error) {
+	if a.passphraseFile != "" {
+		raw, err := os.ReadFile(a.passphraseFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the passphrase: %w", err)
+		}
+		return bytes.TrimRight(raw, "\r\n"), nil
+	}
+	if env, ok := os.LookupEnv("CHIPID_PASSPHRASE"); ok {
+		return []byte(env), nil
+	}
+	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(a.err, "Passphrase: ")
+		pass, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(a.err)
+		return pass, err
+	}
+	return nil, usageErrorf("keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal")
+}
+
+// exactArgs is cobra.ExactArgs with an exit code of wrong usage and a sentence
+// that names the arguments.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usageErrorf("%s takes %s (see %s --help)", cmd.CommandPath(), strings.Join(names, " "), cmd.CommandPath())
+		}
+		return nil
+	}
+}

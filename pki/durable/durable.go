@@ -1,0 +1,109 @@
+// Package durable writes files that survive: once a call has returned without
+// error, its effect outlives kill -9 and a power cut; until then, what stood
+// before is still whole. It is the one place in chipid that knows how.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// WriteFile makes data the content of path: temporary file beside it, fsync,
+// rename, fsync of the directory. A file that stood there is replaced as a
+// whole or not at all.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return write(path, data, perm, os.Rename)
+}
+
+// CreateFile is WriteFile for a file that must not exist yet; where it does,
+// the error is fs.ErrExist and the file is untouched.
+func CreateFile(path string, data []byte, perm fs.FileMode) error {
+	return write(path, data, perm, func(temp, path string) error {
+		if err := os.Link(temp, path); err != nil {
+			return err
+		}
+		return os.Remove(temp)
+	})
+}
+
+func write(path string, data []byte, perm fs.FileMode, publish func(temp, path string) error) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(perm); err != nil && runtime.GOOS != "windows" {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = publish(f.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+// MkdirAll makes a directory and those above it, each entry durable.
+func MkdirAll(dir string, perm fs.FileMode) error {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return fmt.Errorf("make folder %s: a file of that name is in the way", dir)
+		}
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := MkdirAll(parent, perm); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return SyncDir(parent)
+}
+
+// Remove deletes a file durably; a file that is not there is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes the entries of a directory durable. Windows has no such call
+// and needs none: NTFS journals its directories.
+func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync folder %s: %w", dir, err)
+	}
+	return nil
+}
