@@ -1,0 +1,61 @@
+// Package reader talks to one chip: it opens access to it (PACE, BAC), proves
+// it genuine (chip and active authentication), reads its files and, before it
+// is issued, puts them there.
+//
+// The way to the chip is a Transport, one method wide: a PC/SC reader
+// (reader/pcsc), a software chip in the same process (NewChipTransport), a
+// recording. The protocols themselves are pure and live below, in card/; a
+// Session is what turns them into APDUs, carries secure messaging through the
+// whole conversation, and copes with chips as they are: short answers, 61xx
+// and 6Cxx, lengths that lie, files without end. What it reads it hands on as
+// raw bytes; whether they are to be believed is reader/inspect's business.
+package reader
+
+import (
+	"context"
+	"errors"
+)
+
+// Transport carries one command APDU to a card and brings the response APDU
+// back, status word included. An error means that the exchange did not take
+// place or its outcome is unknown; what the card says, be it an error, is a
+// response. A transport is used by one goroutine at a time.
+type Transport interface {
+	Transmit(ctx context.Context, command []byte) (response []byte, err error)
+}
+
+// Processor is a chip in this process: it answers commands one by one.
+type Processor interface {
+	Process(command []byte) (response []byte)
+}
+
+// NewChipTransport makes a transport of a chip in this process.
+func NewChipTransport(chip Processor) Transport { return chipTransport{chip} }
+
+type chipTransport struct{ chip Processor }
+
+func (t chipTransport) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return t.chip.Process(command), nil
+}
+
+// Traffic counts what went over a transport.
+type Traffic struct {
+	APDUs    int   `json:"apdus" cbor:"1,keyasint"`
+	BytesOut int64 `json:"bytesOut" cbor:"2,keyasint"`
+	BytesIn  int64 `json:"bytesIn" cbor:"3,keyasint"`
+	Millis   int64 `json:"millis" cbor:"4,keyasint"` // spent waiting for the card
+}
+
+// Bounds that no card can talk a session out of.
+const (
+	DefaultMaxFile = 64 << 10 // octets a file may have, unless Options say more
+	HardMaxFile    = 1 << 20  // more than Options can allow
+	maxSession     = 8 << 20  // octets a session takes from a card in all
+	maxAPDUs       = 100_000  // exchanges of one session
+)
+
+// ErrBounds says that a card claims or sends more than a session will take.
+var ErrBounds = errors.New("the card sends more than any real one does")
