@@ -44,10 +44,10 @@ func JPEG(look Look) []byte {
 }
 
 var (
-	skins  = []color.RGBA{{0xF3, 0xD3, 0xB3, 255}, {0xEB, 0xC4, 0x9F, 255}, {0xDF, 0xB0, 0x8A, 255}, {0xCD, 0x9A, 0x74, 255}}
-	hairs  = []color.RGBA{{0x1B, 0x17, 0x16, 255}, {0x2A, 0x20, 0x1C, 255}, {0x3A, 0x2A, 0x22, 255}}
-	shirts = []color.RGBA{{0xF4, 0xF4, 0xF0, 255}, {0xB9, 0xCD, 0xE4, 255}, {0x2F, 0x4F, 0x7A, 255}, {0x7A, 0x2F, 0x3A, 255}, {0x3C, 0x5A, 0x48, 255}}
-	grey   = color.RGBA{0xC9, 0xC8, 0xC6, 255}
+	skins  = []color.NRGBA{{0xF3, 0xD3, 0xB3, 255}, {0xEB, 0xC4, 0x9F, 255}, {0xDF, 0xB0, 0x8A, 255}, {0xCD, 0x9A, 0x74, 255}}
+	hairs  = []color.NRGBA{{0x1B, 0x17, 0x16, 255}, {0x2A, 0x20, 0x1C, 255}, {0x3A, 0x2A, 0x22, 255}}
+	shirts = []color.NRGBA{{0xF4, 0xF4, 0xF0, 255}, {0xB9, 0xCD, 0xE4, 255}, {0x2F, 0x4F, 0x7A, 255}, {0x7A, 0x2F, 0x3A, 255}, {0x3C, 0x5A, 0x48, 255}}
+	grey   = color.NRGBA{0xC9, 0xC8, 0xC6, 255}
 )
 
 // painter draws in a space 300 wide and 400 high.
@@ -61,12 +61,12 @@ func (p *painter) person(look Look, r *rand.Rand) {
 	skin := skins[r.IntN(len(skins))]
 	hair := mix(hairs[r.IntN(len(hairs))], grey, math.Min(0.9, math.Max(0, float64(look.Age-48)/28)))
 	shirt := shirts[r.IntN(len(shirts))]
-	shade := mix(skin, color.RGBA{0x7A, 0x4A, 0x35, 255}, 0.28)
+	shade := mix(skin, color.NRGBA{0x7A, 0x4A, 0x35, 255}, 0.28)
 
 	cx, cy := vary(150, 3), vary(178, 4)
 	rx, ry := vary(62, 5), vary(82, 5)
 
-	p.background(color.RGBA{0xE9, 0xEF, 0xF4, 255}, color.RGBA{0xCF, 0xDB, 0xE6, 255})
+	p.background(color.NRGBA{0xE9, 0xEF, 0xF4, 255}, color.NRGBA{0xCF, 0xDB, 0xE6, 255})
 	if look.Female {
 		long := vary(150, 40)
 		p.fill(hair, ellipse(cx, cy-12, rx+24, ry+14))
@@ -76,7 +76,7 @@ func (p *painter) person(look Look, r *rand.Rand) {
 	}
 	p.fill(shade, roundedColumn(cx, cy+40, 28, 330))
 	p.fill(shirt, shoulders(cx, vary(296, 5), vary(122, 8)))
-	p.fill(mix(shirt, color.RGBA{0, 0, 0, 255}, 0.18), collar(cx, 292))
+	p.fill(mix(shirt, color.NRGBA{0, 0, 0, 255}, 0.18), collar(cx, 292))
 	p.fill(skin, neckline(cx, 292))
 	for _, side := range []float64{-1, 1} {
 		p.fill(shade, ellipse(cx+side*(rx+1), cy+6, 9, 17))
@@ -90,17 +90,17 @@ func (p *painter) person(look Look, r *rand.Rand) {
 	eyeH := vary(6.3, 0.9)
 	for _, side := range []float64{-1, 1} {
 		x := cx + side*eyeX
-		p.fill(color.RGBA{0xFB, 0xFA, 0xF7, 255}, ellipse(x, eyeY, 13, eyeH))
-		p.fill(color.RGBA{0x33, 0x22, 0x1A, 255}, ellipse(x, eyeY, 6, math.Min(6, eyeH)))
-		p.fill(color.RGBA{0xFF, 0xFF, 0xFF, 210}, ellipse(x+2, eyeY-2, 1.7, 1.7))
-		p.fill(mix(hair, color.RGBA{0x20, 0x18, 0x14, 255}, 0.5), stroke(x-14, eyeY-3, x, eyeY-eyeH-3, x+14, eyeY-2, 2.2))
+		p.fill(color.NRGBA{0xFB, 0xFA, 0xF7, 255}, ellipse(x, eyeY, 13, eyeH))
+		p.fill(color.NRGBA{0x33, 0x22, 0x1A, 255}, ellipse(x, eyeY, 6, math.Min(6, eyeH)))
+		p.fill(color.NRGBA{0xFF, 0xFF, 0xFF, 210}, ellipse(x+2, eyeY-2, 1.7, 1.7))
+		p.fill(mix(hair, color.NRGBA{0x20, 0x18, 0x14, 255}, 0.5), stroke(x-14, eyeY-3, x, eyeY-eyeH-3, x+14, eyeY-2, 2.2))
 		lift := vary(19, 2)
 		p.fill(hair, stroke(x-16, eyeY-lift+4, x, eyeY-lift-3, x+16, eyeY-lift+4, 3.6))
 	}
 	p.fill(shade, stroke(cx-9, cy+29, cx, cy+36+vary(0, 2), cx+9, cy+29, 2.6))
-	lip := color.RGBA{0xB5, 0x6A, 0x62, 255}
+	lip := color.NRGBA{0xB5, 0x6A, 0x62, 255}
 	if look.Female {
-		lip = color.RGBA{0xB4, 0x46, 0x50, 255}
+		lip = color.NRGBA{0xB4, 0x46, 0x50, 255}
 	}
 	width := vary(21, 3)
 	p.fill(lip, stroke(cx-width, cy+52, cx, cy+58+vary(1, 2), cx+width, cy+52, 5))
@@ -116,7 +116,7 @@ func (p *painter) person(look Look, r *rand.Rand) {
 }
 
 func (p *painter) glasses(cx, y, dx float64) {
-	frame := color.RGBA{0x2B, 0x2B, 0x30, 235}
+	frame := color.NRGBA{0x2B, 0x2B, 0x30, 235}
 	for _, side := range []float64{-1, 1} {
 		p.fill(frame, append(ellipse(cx+side*dx, y, 20, 16), reversed(ellipse(cx+side*dx, y, 17.6, 13.6))...))
 	}
@@ -124,7 +124,7 @@ func (p *painter) glasses(cx, y, dx float64) {
 }
 
 // background shades from top to bottom.
-func (p *painter) background(top, bottom color.RGBA) {
+func (p *painter) background(top, bottom color.NRGBA) {
 	b := p.img.Bounds()
 	for y := range b.Dy() {
 		c := mix(top, bottom, float64(y)/float64(b.Dy()))
@@ -151,7 +151,7 @@ type segment struct {
 	x2, y2, x, y float64
 }
 
-func (p *painter) fill(c color.RGBA, path []segment) {
+func (p *painter) fill(c color.NRGBA, path []segment) {
 	b := p.img.Bounds()
 	z := vector.NewRasterizer(b.Dx(), b.Dy())
 	at := func(v float64) float32 { return float32(v * p.scale) }
@@ -166,7 +166,7 @@ func (p *painter) fill(c color.RGBA, path []segment) {
 		z.CubeTo(at(s.x1), at(s.y1), at(s.x2), at(s.y2), at(s.x), at(s.y))
 	}
 	z.ClosePath()
-	z.Draw(p.img, b, image.NewUniform(color.NRGBA{c.R, c.G, c.B, c.A}), image.Point{})
+	z.Draw(p.img, b, image.NewUniform(c), image.Point{})
 }
 
 // ellipse uses the usual four-curve approximation of a circle.
@@ -260,12 +260,12 @@ func fringe(cx, cy, rx, ry, part float64, long bool) []segment {
 	}
 }
 
-func mix(a, b color.RGBA, t float64) color.RGBA {
+func mix(a, b color.NRGBA, t float64) color.NRGBA {
 	between := func(x, y uint8) uint8 { return uint8(float64(x) + t*(float64(y)-float64(x))) }
-	return color.RGBA{between(a.R, b.R), between(a.G, b.G), between(a.B, b.B), 255}
+	return color.NRGBA{between(a.R, b.R), between(a.G, b.G), between(a.B, b.B), 255}
 }
 
-func withAlpha(c color.RGBA, a uint8) color.RGBA {
+func withAlpha(c color.NRGBA, a uint8) color.NRGBA {
 	c.A = a
 	return c
 }
