@@ -1,0 +1,181 @@
+package biometric
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+
+	"golang.org/x/image/draw"
+)
+
+// Format is how a picture is encoded.
+type Format int
+
+// The formats that Doc 9303-10 §4.7.2 allows in data group 2.
+const (
+	JPEG     Format = 1 + iota // ISO/IEC 10918
+	JPEG2000                   // ISO/IEC 15444, as a JP2 file or a bare codestream
+)
+
+func (f Format) String() string {
+	switch f {
+	case JPEG:
+		return "JPEG"
+	case JPEG2000:
+		return "JPEG 2000"
+	}
+	return fmt.Sprintf("Format(%d)", int(f))
+}
+
+// Extension is the usual file name extension, with its dot.
+func (f Format) Extension() string {
+	if f == JPEG2000 {
+		return ".jp2"
+	}
+	return ".jpg"
+}
+
+// Info is what a picture's header says.
+type Info struct {
+	Format        Format
+	Width, Height int
+}
+
+// Bounds of a photo at intake. A chip holds some tens of kilobytes; a camera
+// gives some megabytes, which FitPhoto makes smaller.
+const (
+	MaxPhotoBytes  = 8 << 20    // what is looked at at all
+	MaxPhotoPixels = 40_000_000 // and unpacked
+	MinPhotoWidth  = 120        // below this a face has fewer than 30 pixels between the eyes
+	MinPhotoHeight = 160
+)
+
+// What can be wrong with a photo. Each is one clear sentence for the clerk.
+var (
+	ErrPhotoTooLarge = errors.New("the photo is too large")
+	ErrPhotoTooSmall = errors.New("the photo is too small")
+	ErrNotAPicture   = errors.New("the file is not a JPEG picture")
+	ErrTruncated     = errors.New("the picture is cut off or damaged")
+)
+
+// CheckPhoto says whether data may become somebody's portrait: a whole JPEG of
+// bearable size. It unpacks the picture, since a picture whose second half is
+// missing looks good until then; what it would unpack is bounded beforehand by
+// the size that the header gives.
+func CheckPhoto(data []byte) (Info, error) {
+	info, _, err := decodePhoto(data)
+	return info, err
+}
+
+func decodePhoto(data []byte) (Info, image.Image, error) {
+	if len(data) > MaxPhotoBytes {
+		return Info{}, nil, fmt.Errorf("%w: %.1f MB; send at most %d MB", ErrPhotoTooLarge, float64(len(data))/(1<<20), MaxPhotoBytes>>20)
+	}
+	if len(data) == 0 {
+		return Info{}, nil, fmt.Errorf("%w: it is empty", ErrNotAPicture)
+	}
+	switch FormatOf(data) {
+	case JPEG:
+	case JPEG2000:
+		return Info{}, nil, fmt.Errorf("%w: it is JPEG 2000; save it as JPEG", ErrNotAPicture)
+	default:
+		return Info{}, nil, fmt.Errorf("%w: it does not begin as one", ErrNotAPicture)
+	}
+	config, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return Info{}, nil, fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	info := Info{Format: JPEG, Width: config.Width, Height: config.Height}
+	switch {
+	case config.Width*config.Height > MaxPhotoPixels:
+		return info, nil, fmt.Errorf("%w: %d × %d pixels; at most %d million", ErrPhotoTooLarge, config.Width, config.Height, MaxPhotoPixels/1_000_000)
+	case config.Width < MinPhotoWidth || config.Height < MinPhotoHeight:
+		return info, nil, fmt.Errorf("%w: %d × %d pixels; at least %d × %d", ErrPhotoTooSmall, config.Width, config.Height, MinPhotoWidth, MinPhotoHeight)
+	}
+	picture, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		return info, nil, fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	return info, picture, nil
+}
+
+// Fit is what a photo is made to fit into.
+type Fit struct {
+	Width, Height int // pixels, kept in proportion
+	Bytes         int
+}
+
+// ChipPhoto is the size of portrait a chip carries: 35 × 45 mm at 300 dpi
+// (Doc 9303-10 §4.7.2 recommends 15 to 20 kB), read in half a second.
+var ChipPhoto = Fit{Width: 413, Height: 531, Bytes: 20 << 10}
+
+// lowestQuality is where JPEG begins to change a face.
+const lowestQuality = 40
+
+// FitPhoto gives data itself where it fits already, or else the picture scaled
+// down and encoded anew, at the best quality that fits. All metadata goes: a
+// phone's photo tells where it was taken.
+func FitPhoto(data []byte, fit Fit) ([]byte, error) {
+	info, picture, err := decodePhoto(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) <= fit.Bytes && info.Width <= fit.Width && info.Height <= fit.Height && !carriesMetadata(data) {
+		return data, nil
+	}
+	width, height := info.Width, info.Height
+	if width > fit.Width {
+		width, height = fit.Width, max(1, height*fit.Width/width)
+	}
+	if height > fit.Height {
+		width, height = max(1, width*fit.Height/height), fit.Height
+	}
+	for {
+		scaled := scale(picture, width, height)
+		if out, ok, err := encodeWithin(scaled, fit.Bytes); err != nil || ok {
+			return out, err
+		}
+		// Even the lowest quality is too large: fewer pixels serve better.
+		width, height = width*3/4, height*3/4
+		if width < MinPhotoWidth || height < MinPhotoHeight {
+			return nil, fmt.Errorf("%w: it does not fit into %d bytes with %d × %d pixels", ErrPhotoTooLarge, fit.Bytes, MinPhotoWidth, MinPhotoHeight)
+		}
+	}
+}
+
+func scale(src image.Image, width, height int) image.Image {
+	dst := image.NewRGBA(image.Rect(0, 0, width, height))
+	draw.Draw(dst, dst.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
+	draw.CatmullRom.Scale(dst, dst.Bounds(), src, src.Bounds(), draw.Over, nil)
+	return dst
+}
+
+// encodeWithin finds the best quality by halving the range.
+func encodeWithin(picture image.Image, limit int) (best []byte, ok bool, err error) {
+	low, high := lowestQuality, 95
+	for low <= high {
+		quality := (low + high) / 2
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, picture, &jpeg.Options{Quality: quality}); err != nil {
+			return nil, false, fmt.Errorf("encode the photo: %w", err)
+		}
+		if b.Len() <= limit {
+			best, low = b.Bytes(), quality+1
+		} else {
+			high = quality - 1
+		}
+	}
+	return best, best != nil, nil
+}
+
+// carriesMetadata tells of segments APP1 to APP15 (Exif, XMP, …) and comments.
+func carriesMetadata(data []byte) bool {
+	found := false
+	_, _ = walkJPEG(data, func(marker byte, _ []byte) {
+		found = found || marker > app0 && marker <= app15 || marker == comment
+	})
+	return found
+}

@@ -1,0 +1,51 @@
+package lds
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"chipid/card/tlv"
+)
+
+// ErrMalformed says that the content of a file is not what Doc 9303-10 says it
+// is. Errors of the decoders wrap it.
+var ErrMalformed = errors.New("malformed")
+
+func malformed(f File, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", f, ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// template gives the value of the one data object that a file is. Octets
+// behind it, which chips pad with, are allowed where they are zero or FF.
+func template(raw []byte, f File) ([]byte, error) {
+	obj, rest, err := tlv.Read(raw)
+	if err != nil {
+		return nil, malformed(f, "%v", err)
+	}
+	if obj.Tag != tlv.Tag(f.Tag()) {
+		return nil, malformed(f, "tag %s where %02X belongs", obj.Tag, f.Tag())
+	}
+	if strings.Trim(string(rest), "\x00\xFF") != "" {
+		return nil, malformed(f, "%d octets follow the template", len(rest))
+	}
+	return obj.Value, nil
+}
+
+// maxFields bounds the data objects of one file.
+const maxFields = 128
+
+func decodeFields(raw []byte, f File) ([]tlv.Object, error) {
+	value, err := template(raw, f)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := tlv.ReadAll(value)
+	if err != nil {
+		return nil, malformed(f, "%v", err)
+	}
+	if len(fields) > maxFields {
+		return nil, malformed(f, "%d data objects", len(fields))
+	}
+	return fields, nil
+}
