@@ -2,9 +2,7 @@ package curve
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -325,26 +323,5 @@ func TestPrivateKeyIsNeverPrinted(t *testing.T) {
 		if got != "private key of brainpoolP256r1 (not shown)" {
 			t.Errorf("%s prints %q", verb, got)
 		}
-	}
-}
-
-// RFC 6979 A.2.3: P-192, whose nonces and signatures come from our own code.
-func TestRFC6979(t *testing.T) {
-	key, err := NewPrivateKey(P192(), unhex(t, "6FAB034934E4C0FC9AE67F5B5659A9D7D1FEFD187EE09FD4"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "04AC2C77F529F91689FEA0EA5EFEC7F210D8EEA0B9E047ED563BC723E57670BD4887EBC732C523063D0A7C957BC97C1C43"
-	if got := fmt.Sprintf("%X", key.PublicKey().Point.Bytes()); got != want {
-		t.Errorf("public key %s", got)
-	}
-	digest := sha256.Sum256([]byte("sample"))
-	sig, err := key.Sign(nil, digest[:], crypto.SHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, s, _ := parseSignature(sig)
-	if fmt.Sprintf("%X", r) != "4B0B8CE98A92866A2820E20AA6B75B56382E0F9BFD5ECB55" || fmt.Sprintf("%X", s) != "CCDB006926EA9565CBADC840829D8C384E06DE1F1E381B85" {
-		t.Errorf("signature %X, %X", r, s)
 	}
 }

@@ -105,6 +105,10 @@ func parseExplicit(in cryptobyte.String) (*Curve, error) {
 	if cofactor && !seq.ReadASN1Integer(h) {
 		return nil, fmt.Errorf("%w: the cofactor is no number", ErrInvalidParameters)
 	}
+	// Version 3 may name the hash that made the curve from its seed.
+	if !seq.SkipOptionalASN1(asn1.SEQUENCE) || !seq.Empty() {
+		return nil, fmt.Errorf("%w: something follows them", ErrInvalidParameters)
+	}
 	// Bounds before arithmetic: what follows is cheap up to maxBits.
 	if p.Sign() <= 0 || p.BitLen() > maxBits || p.BitLen() < 160 || p.Bit(0) == 0 {
 		return nil, fmt.Errorf("%w: the field has %d bits (160 to %d, odd)", ErrUnsupportedCurve, p.BitLen(), maxBits)
