@@ -1,0 +1,473 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/tlv"
+)
+
+// applicationID is that of the eMRTD application (Doc 9303-10 §3.11.2.1.1).
+var applicationID = [...]byte{0xA0, 0x00, 0x00, 0x02, 0x47, 0x10, 0x01}
+
+// Options of a Session. The zero value but for Rand is good for any card.
+type Options struct {
+	Rand    io.Reader                         // for the protocols; crypto/rand.Reader but in tests
+	MaxFile int                               // octets a file may have; 0: DefaultMaxFile; never more than HardMaxFile
+	OnRead  func(f lds.File, done, total int) // told after each piece of a file; total is 0 while unknown
+}
+
+// Session is a conversation with one chip. Its methods are called from one
+// goroutine, one after the other.
+type Session struct {
+	transport Transport
+	rand      io.Reader
+	maxFile   int
+	onRead    func(lds.File, int, int)
+
+	channel *iso7816.SecureMessaging // nil: in the clear
+
+	// What the chip takes, from EF.ATR/INFO, and what it turned out to take.
+	maxResponse int  // octets of a response's data field
+	maxCommand  int  // octets of a command's data field
+	shortest    int  // what it answered, in plain octets, when asked for more; 0: never cut short
+	noShortID   bool // READ BINARY with a short file id does not work here
+
+	traffic Traffic
+	busy    time.Duration // waited for the card
+}
+
+// NewSession starts a conversation over a transport to a card in whatever
+// state it is in. It sends nothing yet.
+func NewSession(t Transport, o Options) *Session {
+	if o.MaxFile <= 0 {
+		o.MaxFile = DefaultMaxFile
+	}
+	if o.OnRead == nil {
+		o.OnRead = func(lds.File, int, int) {}
+	}
+	return &Session{
+		transport: t, rand: o.Rand, maxFile: min(o.MaxFile, HardMaxFile), onRead: o.OnRead,
+		maxResponse: iso7816.MaxShortNe, maxCommand: iso7816.MaxShortData,
+	}
+}
+
+// Traffic counts what has gone over the transport so far.
+func (s *Session) Traffic() Traffic { return s.traffic }
+
+// Secured tells whether commands go through a secure channel that is whole.
+func (s *Session) Secured() bool { return s.channel != nil && s.channel.Alive() }
+
+// Extended tells whether extended lengths are in use.
+func (s *Session) Extended() bool { return s.maxResponse > iso7816.MaxShortNe }
+
+// ForgetExtended goes back to short APDUs, for a chip that promises extended
+// lengths and does not keep to it.
+func (s *Session) ForgetExtended() {
+	s.maxResponse, s.maxCommand, s.shortest = iso7816.MaxShortNe, iso7816.MaxShortData, 0
+}
+
+// Resetter is what a Transport also is where it can reset its card.
+type Resetter interface {
+	Reset(ctx context.Context) error
+}
+
+// Restart gives up the secure channel, dead or alive, and brings the chip
+// back to where access can be opened anew: by a reset where the transport can
+// do it, else by selecting the master file.
+func (s *Session) Restart(ctx context.Context) error {
+	s.channel = nil
+	if r, ok := s.transport.(Resetter); ok {
+		if err := r.Reset(ctx); err != nil {
+			return fmt.Errorf("reset the card: %w", err)
+		}
+		return nil
+	}
+	return s.selectMasterFile(ctx)
+}
+
+// Exchange sends a command, through the secure channel once there is one, and
+// gives the whole response. Operation says what it is for, in errors. A
+// status word is no error here; a card that cannot be reached, or a response
+// that is none, is.
+func (s *Session) Exchange(ctx context.Context, operation string, c iso7816.Command) (iso7816.Response, error) {
+	r, _, err := s.exchange(ctx, operation, c)
+	return r, err
+}
+
+// rawExchange is one exchange as it went over the transport, secure messaging
+// and all.
+type rawExchange struct {
+	command  iso7816.Command
+	response iso7816.Response
+}
+
+func (s *Session) exchange(ctx context.Context, operation string, c iso7816.Command) (iso7816.Response, rawExchange, error) {
+	var raw rawExchange
+	var err error
+	raw.command = c
+	if s.channel != nil {
+		if raw.command, err = s.channel.WrapCommand(c); err != nil {
+			return iso7816.Response{}, raw, fmt.Errorf("%s: %w", operation, err)
+		}
+	}
+	if raw.response, err = s.transmitAll(ctx, raw.command); err != nil {
+		return iso7816.Response{}, raw, fmt.Errorf("%s: %w", operation, err)
+	}
+	if s.channel == nil {
+		return raw.response, raw, nil
+	}
+	r, err := s.channel.UnwrapResponse(raw.response)
+	if err != nil {
+		return iso7816.Response{}, raw, fmt.Errorf("%s: %w", operation, err)
+	}
+	return r, raw, nil
+}
+
+// mustExchange is exchange for commands whose only good answer is 9000.
+func (s *Session) mustExchange(ctx context.Context, operation string, c iso7816.Command) ([]byte, error) {
+	r, _, err := s.exchange(ctx, operation, c)
+	if err != nil {
+		return nil, err
+	}
+	if r.SW != iso7816.SWSuccess {
+		return nil, &iso7816.StatusError{SW: r.SW, Operation: operation}
+	}
+	return r.Data, nil
+}
+
+// transmitAll sends one command and collects the response across 61xx (more
+// octets wait for GET RESPONSE) and 6Cxx (the right Le is xx): ISO/IEC 7816-4
+// §5.3.4. Both are matters of the line, below secure messaging.
+func (s *Session) transmitAll(ctx context.Context, c iso7816.Command) (iso7816.Response, error) {
+	r, err := s.transmit(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	if r.SW>>8 == 0x6C && len(r.Data) == 0 {
+		c.Ne = iso7816.MaxShortNe
+		if n := int(r.SW & 0xFF); n > 0 {
+			c.Ne = n
+		}
+		if r, err = s.transmit(ctx, c); err != nil {
+			return r, err
+		}
+	}
+	data := r.Data
+	for rounds := 0; r.SW>>8 == 0x61; rounds++ {
+		if rounds > 0 && len(r.Data) == 0 {
+			return iso7816.Response{}, fmt.Errorf("the card announces octets and gives none: %w", ErrBounds)
+		}
+		ne := iso7816.MaxShortNe
+		if n := int(r.SW & 0xFF); n > 0 {
+			ne = n
+		}
+		if r, err = s.transmit(ctx, iso7816.Command{CLA: c.CLA & 0x03, INS: insGetResponse, Ne: ne}); err != nil {
+			return r, err
+		}
+		if data = append(data, r.Data...); len(data) > iso7816.MaxExtendedNe {
+			return iso7816.Response{}, fmt.Errorf("a response of more than %d octets: %w", iso7816.MaxExtendedNe, ErrBounds)
+		}
+	}
+	return iso7816.Response{Data: data, SW: r.SW}, nil
+}
+
+func (s *Session) transmit(ctx context.Context, c iso7816.Command) (iso7816.Response, error) {
+	command, err := c.Bytes()
+	if err != nil {
+		return iso7816.Response{}, err
+	}
+	if s.traffic.APDUs >= maxAPDUs || s.traffic.BytesIn >= maxSession {
+		return iso7816.Response{}, fmt.Errorf("%d commands, %d octets received: %w", s.traffic.APDUs, s.traffic.BytesIn, ErrBounds)
+	}
+	start := time.Now()
+	response, err := s.transport.Transmit(ctx, command)
+	s.busy += time.Since(start)
+	s.traffic.APDUs++
+	s.traffic.BytesOut += int64(len(command))
+	s.traffic.BytesIn += int64(len(response))
+	s.traffic.Millis = s.busy.Milliseconds()
+	if err != nil {
+		return iso7816.Response{}, err
+	}
+	if len(response) > iso7816.MaxExtendedNe+2 {
+		return iso7816.Response{}, fmt.Errorf("a response of %d octets: %w", len(response), ErrBounds)
+	}
+	return iso7816.ParseResponse(response)
+}
+
+// Instructions (ISO/IEC 7816-4 table 4).
+const (
+	insManageSecurityEnvironment = 0x22
+	insExternalAuthenticate      = 0x82
+	insGetChallenge              = 0x84
+	insGeneralAuthenticate       = 0x86
+	insInternalAuthenticate      = 0x88
+	insSelect                    = 0xA4
+	insReadBinary                = 0xB0
+	insReadBinaryOdd             = 0xB1
+	insGetResponse               = 0xC0
+)
+
+// SelectApplication selects the eMRTD application. Chips that want a response
+// to ask for get one in the second try.
+func (s *Session) SelectApplication(ctx context.Context) error {
+	const operation = "select the eMRTD application"
+	var last error
+	for _, c := range []iso7816.Command{
+		{INS: insSelect, P1: 0x04, P2: 0x0C, Data: applicationID[:]},
+		{INS: insSelect, P1: 0x04, P2: 0x00, Data: applicationID[:], Ne: iso7816.MaxShortNe},
+	} {
+		if _, last = s.mustExchange(ctx, operation, c); !isStatus(last) {
+			return last
+		}
+		if hasStatus(last, iso7816.SWFileNotFound) {
+			return fmt.Errorf("this is no travel document or chip ID card: %w", last)
+		}
+	}
+	return last
+}
+
+// selectMasterFile is a wish: the CCCD answers 6D00 and is at its master file
+// all the same.
+func (s *Session) selectMasterFile(ctx context.Context) error {
+	r, err := s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C, Data: []byte{0x3F, 0x00}})
+	if err != nil || r.SW == iso7816.SWSuccess {
+		return err
+	}
+	_, err = s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C})
+	return err
+}
+
+// selectFile selects a file of the current directory. Chips that refuse
+// P2 = 0C, "no response data", are asked with P2 = 00.
+func (s *Session) selectFile(ctx context.Context, f lds.File) error {
+	operation := "select " + f.String()
+	id := []byte{byte(f.ID() >> 8), byte(f.ID())}
+	_, err := s.mustExchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, P2: 0x0C, Data: id})
+	if hasStatus(err, iso7816.SWWrongP1P2, iso7816.SWWrongLength, iso7816.SWFunctionNotSupported) {
+		_, err = s.mustExchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, Data: id, Ne: iso7816.MaxShortNe})
+	}
+	return err
+}
+
+// ReadFile reads a file of the eMRTD application, or before that is selected,
+// of the master file. Where the chip refuses, the error is an
+// *iso7816.StatusError with its answer. Where what it gives is no such file,
+// the error is ErrFile. The channel may be dead after an error: see Secured.
+func (s *Session) ReadFile(ctx context.Context, f lds.File) ([]byte, error) {
+	raw, err := s.readFile(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f, err)
+	}
+	return raw, nil
+}
+
+// ErrFile says that what a card gives under a file's name is no such file.
+var ErrFile = errors.New("the card's file is not sound")
+
+func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
+	// The first piece is read with the short file id, which selects the file
+	// for the pieces after it; else the file is selected by its identifier.
+	var first []byte
+	var err error
+	if !s.noShortID {
+		first, err = s.readPiece(ctx, position{shortID: f.ShortID()}, s.piece())
+		if err != nil && !isStatus(err) {
+			return nil, err
+		}
+	}
+	if s.noShortID || err != nil {
+		byShortID := err
+		if err = s.selectFor(ctx, f); err != nil {
+			return nil, err
+		}
+		if first, err = s.readPiece(ctx, position{}, s.piece()); err != nil {
+			return nil, err
+		}
+		if byShortID != nil && !hasStatus(byShortID, iso7816.SWSecurityStatus) {
+			s.noShortID = true
+		}
+	}
+	total, err := s.size(f, first)
+	if err != nil {
+		return nil, err
+	}
+	return s.readRest(ctx, f, first, total)
+}
+
+// selectFor selects f, and before it the master file where that helps.
+func (s *Session) selectFor(ctx context.Context, f lds.File) error {
+	err := s.selectFile(ctx, f)
+	if err == nil || !isStatus(err) || !f.InMasterFile() || s.channel != nil {
+		return err
+	}
+	if e := s.selectMasterFile(ctx); e != nil {
+		return e
+	}
+	return s.selectFile(ctx, f)
+}
+
+// size tells from its first octets how long a file is; 0 is unknown, for the
+// files that are not one template and end where the card says so.
+func (s *Session) size(f lds.File, first []byte) (int, error) {
+	if f.Tag() == 0 {
+		return 0, nil
+	}
+	tag, header, length, err := tlv.Header(first)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if tag != tlv.Tag(f.Tag()) {
+		return 0, fmt.Errorf("%w: it begins with tag %s, not %02X", ErrFile, tag, f.Tag())
+	}
+	if header+length > s.maxFile {
+		return 0, fmt.Errorf("%w: it claims %d octets, %d are taken at most", ErrFile, header+length, s.maxFile)
+	}
+	return header + length, nil
+}
+
+// readRest reads on until the file is whole. However small the pieces, there
+// are only so many of them: one for every 16 octets.
+func (s *Session) readRest(ctx context.Context, f lds.File, file []byte, total int) ([]byte, error) {
+	sized := total > 0
+	if !sized {
+		total = s.maxFile + 1
+	}
+	told := total
+	if !sized {
+		told = 0
+	}
+	file = file[:min(len(file), total):min(len(file), total)]
+	pieces := 8 + total/16
+	for {
+		s.onRead(f, len(file), told)
+		if len(file) == total {
+			break
+		}
+		if pieces--; pieces < 0 {
+			return nil, fmt.Errorf("%w: the card gives it in pieces too small (%d octets so far)", ErrFile, len(file))
+		}
+		want := min(s.piece(), total-len(file))
+		piece, err := s.readPiece(ctx, position{offset: len(file)}, want)
+		if !sized && (hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile, iso7816.SWWrongP1P2) || (err == nil && len(piece) == 0)) {
+			return file, nil
+		}
+		if err != nil {
+			if hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile) {
+				return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
+			}
+			return nil, err
+		}
+		if len(piece) == 0 {
+			return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
+		}
+		file = append(file, piece[:min(len(piece), want)]...)
+	}
+	if !sized {
+		return nil, fmt.Errorf("%w: it has no end within %d octets", ErrFile, s.maxFile)
+	}
+	return file, nil
+}
+
+// piece is how many octets to ask for at a time: the most that the card's
+// response takes, secure messaging included.
+func (s *Session) piece() int {
+	n := s.maxResponse
+	if s.channel != nil {
+		n = s.channel.MaxPlainResponse(s.Extended(), s.maxResponse)
+	}
+	if s.shortest > 0 {
+		n = min(n, s.shortest)
+	}
+	return max(n, 1)
+}
+
+// fallbackPieces are tried in turn where a card refuses, or answers with
+// nothing, what piece promised.
+var fallbackPieces = [...]int{231, 223, 128, 32, 4}
+
+// position says where to read: at an offset of the current file, or where
+// shortID is not zero, at the start of that file, which becomes current.
+type position struct {
+	shortID byte
+	offset  int
+}
+
+// readPiece reads up to want octets. A card that takes fewer at a time than
+// it promised is remembered for it.
+func (s *Session) readPiece(ctx context.Context, at position, want int) ([]byte, error) {
+	piece, err := s.readOnce(ctx, at, want)
+	refused := func() bool {
+		if err == nil {
+			return len(piece) == 0
+		}
+		return hasStatus(err, iso7816.SWWrongLength) && (s.channel == nil || s.channel.Alive())
+	}
+	for _, smaller := range fallbackPieces {
+		if smaller >= want || !refused() {
+			continue
+		}
+		if piece, err = s.readOnce(ctx, at, smaller); !refused() {
+			s.shortest = smaller
+		}
+	}
+	return piece[:min(len(piece), want)], err
+}
+
+// lastEvenOffset is where the offset that fits P1-P2 ends; beyond it stands in
+// a data object of the odd instruction (ISO/IEC 7816-4 §11.3.3).
+const lastEvenOffset = 0x7FFF
+
+func (s *Session) readOnce(ctx context.Context, at position, want int) ([]byte, error) {
+	const operation = "read binary"
+	c := iso7816.Command{INS: insReadBinary, P1: byte(at.offset >> 8), P2: byte(at.offset), Ne: want}
+	switch {
+	case at.shortID != 0:
+		c.P1, c.P2 = 0x80|at.shortID, 0
+	case at.offset > lastEvenOffset:
+		offset := []byte{byte(at.offset >> 16), byte(at.offset >> 8), byte(at.offset)}
+		c = iso7816.Command{INS: insReadBinaryOdd, Data: tlv.Encode(tagOffset, offset), Ne: want}
+	}
+	r, err := s.Exchange(ctx, operation, c)
+	if err != nil {
+		return nil, err
+	}
+	if r.SW != iso7816.SWSuccess && (r.SW != iso7816.SWEndOfFile || len(r.Data) == 0) {
+		return nil, &iso7816.StatusError{SW: r.SW, Operation: operation}
+	}
+	if c.INS != insReadBinaryOdd || len(r.Data) == 0 {
+		return r.Data, nil
+	}
+	// The data object may be cut by Le, header counted: its length is of the
+	// octets there are, or of those asked for.
+	tag, header, length, err := tlv.Header(r.Data)
+	if err != nil || tag != tagDiscretionary {
+		return nil, fmt.Errorf("%w: an answer to READ BINARY with odd instruction without DO'53'", ErrFile)
+	}
+	return r.Data[header:min(header+length, len(r.Data))], nil
+}
+
+// Data objects of READ BINARY with odd instruction.
+const (
+	tagOffset        tlv.Tag = 0x54
+	tagDiscretionary tlv.Tag = 0x53
+)
+
+// isStatus tells an answer of the card that says no, and leaves the channel
+// whole, from a failure of the line or the channel.
+func isStatus(err error) bool {
+	var status *iso7816.StatusError
+	return errors.As(err, &status) && !errors.Is(err, iso7816.ErrSecureMessaging)
+}
+
+func hasStatus(err error, words ...iso7816.StatusWord) bool {
+	var status *iso7816.StatusError
+	return errors.As(err, &status) && slices.Contains(words, status.SW)
+}
