@@ -1,0 +1,3 @@
+package enroll
+
+func profileProblems(a *Application) Problems { return nil }
