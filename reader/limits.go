@@ -2,19 +2,9 @@ package reader
 
 import (
 	"context"
-	"encoding/binary"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
-	"chipid/card/tlv"
-)
-
-// Data objects of EF.ATR/INFO that tell what lengths a card takes.
-const (
-	tagCapabilities tlv.Tag = 0x47   // ISO/IEC 7816-4 §12.1.1.9
-	tagLengths      tlv.Tag = 0x7F66 // extended length information, §12.7.1
-	tagInteger      tlv.Tag = 0x02
-	extendedLengths         = 0x40 // third octet of the capabilities: extended Lc and Le
 )
 
 // LearnLengths reads EF.ATR/INFO and from then on uses the lengths that it
@@ -26,42 +16,28 @@ func (s *Session) LearnLengths(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if maxCommand, maxResponse, ok := parseLengths(raw); ok {
+	if maxCommand, maxResponse, ok := extendedLengths(raw); ok {
 		s.maxCommand, s.maxResponse = maxCommand, maxResponse
 	}
 	return raw, nil
 }
 
-// parseLengths gives the largest data fields of commands and responses that
-// EF.ATR/INFO promises, if it promises extended ones. DO'7F66' counts whole
-// APDUs, the overhead of header, lengths and status word included.
-func parseLengths(info []byte) (maxCommand, maxResponse int, ok bool) {
-	if capabilities, found := tlv.Find(info, tagCapabilities); found && (len(capabilities) < 3 || capabilities[2]&extendedLengths == 0) {
-		return 0, 0, false
-	}
-	value, found := tlv.Find(info, tagLengths)
-	if !found {
-		return 0, 0, false
-	}
-	objs, err := tlv.ReadAll(value)
-	if err != nil || len(objs) != 2 || objs[0].Tag != tagInteger || objs[1].Tag != tagInteger {
+// extendedLengths gives the largest data fields of commands and responses
+// that EF.ATR/INFO promises, if it promises extended ones. The file counts
+// whole APDUs: header, lengths and status word are taken off.
+func extendedLengths(raw []byte) (maxCommand, maxResponse int, ok bool) {
+	info, err := lds.DecodeATRInfo(raw)
+	if err != nil || (len(info.Capabilities) > 0 && !info.ExtendedLength()) {
 		return 0, 0, false
 	}
 	const commandOverhead, responseOverhead = 4 + 3 + 2, 2
-	maxCommand = unsigned(objs[0].Value) - commandOverhead
-	maxResponse = unsigned(objs[1].Value) - responseOverhead
+	maxCommand, maxResponse = info.MaxCommand-commandOverhead, info.MaxResponse-responseOverhead
 	if maxCommand <= iso7816.MaxShortData || maxResponse <= iso7816.MaxShortNe {
 		return 0, 0, false
 	}
 	return min(maxCommand, iso7816.MaxExtendedData), min(maxResponse, iso7816.MaxExtendedNe), true
 }
 
-// unsigned reads an integer as large as any that makes sense here; 0 is none.
-func unsigned(b []byte) int {
-	if len(b) == 0 || len(b) > 4 {
-		return 0
-	}
-	var wide [8]byte
-	copy(wide[8-len(b):], b)
-	return int(min(binary.BigEndian.Uint64(wide[:]), 1<<20))
-}
+// MaxCommandData is how many octets of data the chip takes in one command, as
+// far as LearnLengths knows.
+func (s *Session) MaxCommandData() int { return s.maxCommand }

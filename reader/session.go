@@ -13,9 +13,6 @@ import (
 	"chipid/card/tlv"
 )
 
-// applicationID is that of the eMRTD application (Doc 9303-10 §3.11.2.1.1).
-var applicationID = [...]byte{0xA0, 0x00, 0x00, 0x02, 0x47, 0x10, 0x01}
-
 // Options of a Session. The zero value but for Rand is good for any card.
 type Options struct {
 	Rand    io.Reader                         // for the protocols; crypto/rand.Reader but in tests
@@ -221,8 +218,8 @@ func (s *Session) SelectApplication(ctx context.Context) error {
 	const operation = "select the eMRTD application"
 	var last error
 	for _, c := range []iso7816.Command{
-		{INS: insSelect, P1: 0x04, P2: 0x0C, Data: applicationID[:]},
-		{INS: insSelect, P1: 0x04, P2: 0x00, Data: applicationID[:], Ne: iso7816.MaxShortNe},
+		{INS: insSelect, P1: 0x04, P2: 0x0C, Data: lds.EMRTDApplication()},
+		{INS: insSelect, P1: 0x04, P2: 0x00, Data: lds.EMRTDApplication(), Ne: iso7816.MaxShortNe},
 	} {
 		if _, last = s.mustExchange(ctx, operation, c); !isStatus(last) {
 			return last

@@ -63,7 +63,7 @@ func (c *sloppyChip) answer(cmd iso7816.Command) iso7816.Response {
 	case cmd.INS == insSelect && c.wantsLe && cmd.P2 == 0x0C:
 		return status(iso7816.SWWrongP1P2)
 	case cmd.INS == insSelect && cmd.P1 == 0x04:
-		if c.application == nil || !bytes.Equal(cmd.Data, applicationID[:]) {
+		if c.application == nil || !bytes.Equal(cmd.Data, lds.EMRTDApplication()) {
 			return status(iso7816.SWFileNotFound)
 		}
 		c.inApplication, c.current = true, nil
@@ -164,9 +164,11 @@ func file(f lds.File, n int) []byte {
 
 // atrInfo is an EF.ATR/INFO that promises extended lengths.
 func atrInfo(maxCommand, maxResponse int) []byte {
-	length := func(n int) []byte { return tlv.Encode(tagInteger, []byte{byte(n >> 8), byte(n)}) }
-	return append(tlv.Encode(tagCapabilities, []byte{0, 0, extendedLengths | 0x20}),
-		tlv.Encode(tagLengths, length(maxCommand), length(maxResponse))...)
+	raw, err := lds.EncodeATRInfo(lds.NewATRInfo(maxCommand, maxResponse))
+	if err != nil {
+		panic(err)
+	}
+	return raw
 }
 
 func TestReadFileFromSloppyChips(t *testing.T) {
@@ -249,23 +251,25 @@ func TestExtendedLengthsAreUsed(t *testing.T) {
 	}
 }
 
-func TestParseLengths(t *testing.T) {
+func TestExtendedLengths(t *testing.T) {
+	const tagLengths, tagInteger tlv.Tag = 0x7F66, 0x02
 	for name, test := range map[string]struct {
 		info []byte
 		ok   bool
 	}{
-		"promised":                 {atrInfo(1024, 2048), true},
-		"capabilities deny it":     {bytes.Replace(atrInfo(1024, 2048), []byte{extendedLengths | 0x20}, []byte{0}, 1), false},
-		"shorter than short":       {atrInfo(200, 200), false},
-		"empty":                    {nil, false},
-		"one length":               {tlv.Encode(tagLengths, tlv.Encode(tagInteger, []byte{4, 0})), false},
-		"negative or huge lengths": {tlv.Encode(tagLengths, tlv.Encode(tagInteger, bytes.Repeat([]byte{0xFF}, 9)), tlv.Encode(tagInteger, nil)), false},
+		"promised":             {atrInfo(1024, 2048), true},
+		"capabilities deny it": {bytes.Replace(atrInfo(1024, 2048), []byte{0x47, 3, 0, 0, 0xE0}, []byte{0x47, 3, 0, 0, 0x80}, 1), false},
+		"no capabilities":      {atrInfo(1024, 2048)[5:], true},
+		"shorter than short":   {atrInfo(200, 200), false},
+		"empty":                {nil, false},
+		"one length":           {tlv.Encode(tagLengths, tlv.Encode(tagInteger, []byte{4, 0})), false},
+		"lengths too long":     {tlv.Encode(tagLengths, tlv.Encode(tagInteger, bytes.Repeat([]byte{0xFF}, 9)), tlv.Encode(tagInteger, nil)), false},
 	} {
-		if _, _, ok := parseLengths(test.info); ok != test.ok {
+		if _, _, ok := extendedLengths(test.info); ok != test.ok {
 			t.Errorf("%s: %v", name, ok)
 		}
 	}
-	if c, r, _ := parseLengths(atrInfo(1024, 2048)); c != 1024-9 || r != 2046 {
+	if c, r, _ := extendedLengths(atrInfo(1024, 2048)); c != 1024-9 || r != 2046 {
 		t.Errorf("data fields of %d and %d octets", c, r)
 	}
 }
@@ -388,7 +392,7 @@ func TestNoTravelDocument(t *testing.T) {
 func TestPersonaliseStopsAtTheFirstRefusal(t *testing.T) {
 	chip := &sloppyChip{application: map[uint16][]byte{}}
 	steps := []perso.Step{
-		{Name: "SELECT application", Command: iso7816.Command{INS: insSelect, P1: 0x04, P2: 0x0C, Data: applicationID[:]}},
+		{Name: "SELECT application", Command: iso7816.Command{INS: insSelect, P1: 0x04, P2: 0x0C, Data: lds.EMRTDApplication()}},
 		{Name: "PUT DATA lock", Command: iso7816.Command{INS: perso.InsPutData, P1: 0xDE, P2: 0xAD}},
 		{Name: "never", Command: iso7816.Command{INS: insSelect}},
 	}

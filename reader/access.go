@@ -1,0 +1,86 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"chipid/card/bac"
+	"chipid/card/iso7816"
+)
+
+// PasswordError says that the chip does not take the password, which it may
+// or may not take on another try.
+type PasswordError struct {
+	Password  string // what kind: CAN, MRZ
+	TriesLeft int    // until the chip blocks the password; -1: the chip does not say or does not count
+	Blocked   bool   // no further try is of use
+}
+
+func (e *PasswordError) Error() string {
+	switch {
+	case e.Blocked:
+		return fmt.Sprintf("the card has blocked its %s: only its issuer can help", e.Password)
+	case e.TriesLeft == 1:
+		return fmt.Sprintf("wrong %s: 1 try left before the card blocks it; check it before you try again", e.Password)
+	case e.TriesLeft > 1:
+		return fmt.Sprintf("wrong %s: %d tries left", e.Password, e.TriesLeft)
+	}
+	return fmt.Sprintf("wrong %s: check what is printed on the card and try again", e.Password)
+}
+
+// passwordError is the *PasswordError that a status word in answer to an
+// authentication means, nil where it means something else.
+func passwordError(password string, err error) error {
+	var status *iso7816.StatusError
+	if !errors.As(err, &status) {
+		return nil
+	}
+	if n, ok := status.SW.TriesLeft(); ok {
+		return &PasswordError{Password: password, TriesLeft: n, Blocked: n == 0}
+	}
+	switch status.SW {
+	case iso7816.SWAuthenticationFailed, iso7816.SWSecurityStatus, iso7816.SWSecureMessagingIncorrect:
+		return &PasswordError{Password: password, TriesLeft: -1}
+	case iso7816.SWAuthenticationBlocked, iso7816.SWReferenceDataUnusable:
+		return &PasswordError{Password: password, TriesLeft: 0, Blocked: true}
+	}
+	return nil
+}
+
+// BAC opens access with the seed that bac.Seed makes of the MRZ (Doc 9303-11
+// §4.3). The application must be selected.
+func (s *Session) BAC(ctx context.Context, seed []byte) error {
+	const operation = "Basic Access Control"
+	challenge, err := s.mustExchange(ctx, operation, bac.GetChallenge())
+	if err != nil {
+		return err
+	}
+	terminal := bac.NewTerminal(seed, s.rand)
+	message, err := terminal.Authenticate(challenge)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	response, err := s.mustExchange(ctx, operation, bac.ExternalAuthenticate(message))
+	if err != nil {
+		if wrong := passwordError("MRZ", err); wrong != nil {
+			return wrong
+		}
+		return err
+	}
+	keys, err := terminal.Finish(response)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	return s.secure(operation, keys)
+}
+
+// secure starts a secure channel, in place of one that there may be.
+func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
+	channel, err := iso7816.NewSecureMessaging(keys)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	s.channel, s.shortest = channel, 0
+	return nil
+}
