@@ -1,0 +1,201 @@
+//go:build windows || cgo
+
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ebfe/scard"
+)
+
+// patience is how long Connect waits for a card that another program holds.
+const patience = 3 * time.Second
+
+// Card is an open card, held in a PC/SC transaction so that no other program
+// can put a command between two of ours: secure messaging would not survive
+// it. It is a reader.Transport.
+type Card struct {
+	name string
+	atr  []byte
+	pc   *scard.Context
+
+	mu      sync.Mutex // held while the card is being spoken to
+	handle  *scard.Card
+	closing bool
+}
+
+// Connect opens the card on the reader that selector means (see Choose).
+func Connect(ctx context.Context, selector string) (*Card, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	pc, err := establish()
+	if err != nil {
+		return nil, err
+	}
+	card, err := connect(ctx, pc, selector)
+	if err != nil {
+		pc.Release()
+		return nil, err
+	}
+	return card, nil
+}
+
+func connect(ctx context.Context, pc *scard.Context, selector string) (*Card, error) {
+	readers, err := list(pc)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := Choose(readers, selector)
+	if err != nil {
+		return nil, err
+	}
+	doing := fmt.Sprintf("open the card on %q", chosen.Name)
+	handle, err := pc.Connect(chosen.Name, scard.ShareShared, scard.ProtocolAny)
+	if err != nil {
+		return nil, translate(doing, err)
+	}
+	card := &Card{name: chosen.Name, pc: pc, handle: handle}
+	if err := card.begin(ctx); err != nil {
+		return nil, translate(doing, err)
+	}
+	status, err := handle.Status()
+	if err != nil {
+		handle.Disconnect(scard.LeaveCard)
+		return nil, translate(doing, err)
+	}
+	card.atr = status.Atr
+	return card, nil
+}
+
+// begin opens the transaction. The service makes us wait for as long as
+// another program has one; we wait for `patience` and then say so.
+func (c *Card) begin(ctx context.Context) error {
+	got := make(chan error, 1)
+	go func() { got <- c.handle.BeginTransaction() }()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-got:
+		if err != nil {
+			c.handle.Disconnect(scard.LeaveCard)
+		}
+		return err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = scard.ErrSharingViolation
+	}
+	// The call cannot be taken back: whenever it ends, what it got is let go.
+	go func() {
+		<-got
+		c.handle.Disconnect(scard.LeaveCard)
+	}()
+	return err
+}
+
+// Reader is the name of the reader that the card is on.
+func (c *Card) Reader() string { return c.name }
+
+// ATR is the card's answer to reset; a contactless reader makes one up.
+func (c *Card) ATR() []byte { return c.atr }
+
+// Transmit sends one command. PC/SC cannot take back a command that is under
+// way: when ctx ends first, Transmit returns, and the card is of no further
+// use but for Close.
+func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(command) == 0 {
+		return nil, errors.New("send a command to the card: it is empty")
+	}
+	if !c.mu.TryLock() {
+		return nil, errors.New("send a command to the card: the one before has not ended")
+	}
+	if c.closing {
+		c.mu.Unlock()
+		return nil, errors.New("send a command to the card: it is closed")
+	}
+	type answer struct {
+		response []byte
+		err      error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		defer c.mu.Unlock()
+		response, err := c.handle.Transmit(command)
+		got <- answer{response, err}
+	}()
+	select {
+	case a := <-got:
+		if a.err != nil {
+			return nil, c.transmitError(a.err)
+		}
+		return a.response, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// transmitError says what a failed exchange means. Drivers report a card
+// torn out in the middle of a command as a failure of the line; whether the
+// card is still there tells the two apart.
+func (c *Card) transmitError(err error) error {
+	doing := fmt.Sprintf("talk to the card on %q", c.name)
+	for _, gone := range []scard.Error{scard.ErrNoSmartcard, scard.ErrRemovedCard, scard.ErrUnpoweredCard} {
+		if errors.Is(err, gone) {
+			return translate(doing, scard.ErrRemovedCard)
+		}
+	}
+	for _, gone := range []scard.Error{scard.ErrReaderUnavailable, scard.ErrUnknownReader} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("%s: the reader was unplugged: plug it in and start again: %w", doing, ErrNoReader)
+		}
+	}
+	if errors.Is(err, scard.ErrInvalidHandle) {
+		return fmt.Errorf("%s: the smart card service was restarted: start again: %w", doing, ErrNoService)
+	}
+	state := []scard.ReaderState{{Reader: c.name, CurrentState: scard.StateUnaware}}
+	if e := c.pc.GetStatusChange(state, 0); e == nil && state[0].EventState&scard.StatePresent == 0 {
+		return translate(doing, scard.ErrRemovedCard)
+	}
+	return translate(doing, err)
+}
+
+// Close ends the transaction and resets the card, so that the next program
+// does not find it unlocked. Where a command is still under way, that is left
+// to happen when the command ends.
+func (c *Card) Close() error {
+	if c.mu.TryLock() {
+		defer c.mu.Unlock()
+		return c.disconnect()
+	}
+	go func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		// Nobody is left to be told.
+		_ = c.disconnect()
+	}()
+	return nil
+}
+
+func (c *Card) disconnect() error {
+	if c.closing {
+		return nil
+	}
+	c.closing = true
+	err := c.handle.Disconnect(scard.ResetCard)
+	if e := c.pc.Release(); err == nil {
+		err = e
+	}
+	if errors.Is(err, scard.ErrRemovedCard) || errors.Is(err, scard.ErrNoSmartcard) || errors.Is(err, scard.ErrInvalidHandle) {
+		return nil // a card that is gone is closed
+	}
+	return translate(fmt.Sprintf("close the card on %q", c.name), err)
+}

@@ -1,0 +1,134 @@
+// Package pcsc reaches cards through PC/SC: pcscd on Linux, the smart card
+// service of Windows and macOS. It is the only package that knows scard.
+//
+// A program asks List what readers there are, Watch to be told when readers
+// and cards come and go, and Connect for the card on one of them; the Card is
+// a reader.Transport. What goes wrong is one of the errors below, each with
+// one sentence that says what to do.
+//
+// On Linux and macOS scard needs cgo. Without it the package builds and every
+// call answers ErrNotBuilt.
+package pcsc
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// What can go wrong on the way to a card. Test with errors.Is.
+var (
+	ErrNoService   = errors.New("the smart card service is not running: start it (Linux: systemctl start pcscd, or pcscd -f; Windows: service SCardSvr)")
+	ErrNoAccess    = errors.New("the smart card service does not let this user in: allow it in polkit (org.debian.pcsc-lite.access_pcsc), or log in at the machine itself")
+	ErrNoReader    = errors.New("no card reader is connected: plug one in, or see chipid reader list")
+	ErrNoCard      = errors.New("there is no card on the reader: put one on it and try again")
+	ErrCardRemoved = errors.New("the card was taken off the reader: put it back, leave it there until the end, and try again")
+	ErrCardMute    = errors.New("the card does not answer: take it off, clean it or turn it over, and try again")
+	ErrInUse       = errors.New("another program is using this card: close that program (or the second chipid) and try again")
+	ErrNotBuilt    = errors.New("this chipid was built without PC/SC: build it with CGO_ENABLED=1 and libpcsclite-dev")
+)
+
+// Reader is a card reader and what is on it.
+type Reader struct {
+	Index   int    `json:"index"`
+	Name    string `json:"name"`
+	Present bool   `json:"present"`         // there is a card
+	Mute    bool   `json:"mute,omitempty"`  // there is a card and it does not answer
+	InUse   bool   `json:"inUse,omitempty"` // some program has the card open
+	ATR     []byte `json:"-"`
+}
+
+// EventKind says what Watch saw.
+type EventKind string
+
+// The events of Watch.
+const (
+	ReaderAdded   EventKind = "reader_added"
+	ReaderRemoved EventKind = "reader_removed"
+	CardInserted  EventKind = "card_inserted"
+	CardRemoved   EventKind = "card_removed"
+	CardInUse     EventKind = "card_in_use"
+	CardFree      EventKind = "card_free"
+	ServiceLost   EventKind = "service_lost"
+	ServiceFound  EventKind = "service_found"
+)
+
+// Event is one change of state.
+type Event struct {
+	Kind   EventKind
+	Reader string
+	ATR    []byte // of the card, with CardInserted
+	Mute   bool   // with CardInserted: the card does not answer
+}
+
+// Choose finds the reader that a person means: by exact name, by index as
+// List numbers them, by a pattern with * and ?, or by part of the name in any
+// case. An empty selector means the only reader, or of several the only one
+// with a card on it. It is an error for it to fit none, or more than one
+// equally well.
+func Choose(readers []Reader, selector string) (Reader, error) {
+	if len(readers) == 0 {
+		return Reader{}, ErrNoReader
+	}
+	matches := matching(readers, selector)
+	if len(matches) > 1 {
+		// Several fit: those with a card are more likely meant.
+		var present []Reader
+		for _, r := range matches {
+			if r.Present {
+				present = append(present, r)
+			}
+		}
+		if len(present) > 0 {
+			matches = present
+		}
+	}
+	switch {
+	case len(matches) == 1:
+		return matches[0], nil
+	case len(matches) == 0:
+		return Reader{}, fmt.Errorf("no reader is called %q; there is %s: %w", selector, names(readers), ErrNoReader)
+	case selector == "" && !matches[0].Present:
+		return Reader{}, fmt.Errorf("none of the readers (%s) has a card on it: %w", names(readers), ErrNoCard)
+	case selector == "":
+		return Reader{}, fmt.Errorf("there are cards on several readers: choose one with --reader: %s", names(matches))
+	}
+	return Reader{}, fmt.Errorf("%q fits several readers: choose one: %s", selector, names(matches))
+}
+
+func matching(readers []Reader, selector string) []Reader {
+	if selector == "" {
+		return readers
+	}
+	for _, r := range readers {
+		if r.Name == selector {
+			return []Reader{r}
+		}
+	}
+	if n, err := strconv.Atoi(selector); err == nil && n >= 0 && n < len(readers) {
+		return readers[n : n+1]
+	}
+	var found []Reader
+	folded := strings.ToLower(selector)
+	// Names of readers have brackets, which are no character classes here,
+	// and slashes, which are characters like any other.
+	pattern := strings.NewReplacer("[", `\[`, `\`, `\\`, "/", " ").Replace(folded)
+	for _, r := range readers {
+		name := strings.ToLower(r.Name)
+		ok, err := path.Match(pattern, strings.ReplaceAll(name, "/", " "))
+		if (err == nil && ok) || strings.Contains(name, folded) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func names(readers []Reader) string {
+	quoted := make([]string, len(readers))
+	for i, r := range readers {
+		quoted[i] = fmt.Sprintf("%d %q", r.Index, r.Name)
+	}
+	return strings.Join(quoted, ", ")
+}

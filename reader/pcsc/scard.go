@@ -1,0 +1,99 @@
+//go:build windows || cgo
+
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ebfe/scard"
+)
+
+// translate turns what scard answers into one of the package's errors, with
+// what was being done.
+func translate(doing string, err error) error {
+	var code scard.Error
+	if err == nil || !errors.As(err, &code) {
+		return err
+	}
+	meant := map[scard.Error]error{
+		scard.ErrNoService:          ErrNoService,
+		scard.ErrServiceStopped:     ErrNoService,
+		scard.ErrSecurityViolation:  ErrNoAccess,
+		scard.ErrNoAccess:           ErrNoAccess,
+		scard.ErrNoReadersAvailable: ErrNoReader,
+		scard.ErrUnknownReader:      ErrNoReader,
+		scard.ErrReaderUnavailable:  ErrNoReader,
+		scard.ErrNoSmartcard:        ErrNoCard,
+		scard.ErrNotReady:           ErrNoCard,
+		scard.ErrRemovedCard:        ErrCardRemoved,
+		scard.ErrResetCard:          ErrInUse, // only another program resets a card that is ours
+		scard.ErrUnresponsiveCard:   ErrCardMute,
+		scard.ErrUnpoweredCard:      ErrCardMute,
+		scard.ErrUnsupportedCard:    ErrCardMute,
+		scard.ErrSharingViolation:   ErrInUse,
+	}[code]
+	if meant == nil {
+		meant = err
+	}
+	return fmt.Errorf("%s: %w", doing, meant)
+}
+
+// service is what the package uses of a PC/SC context; tests put a scripted
+// one in its place.
+type service interface {
+	ListReaders() ([]string, error)
+	GetStatusChange(states []scard.ReaderState, timeout time.Duration) error
+	Cancel() error
+	Release() error
+}
+
+func establish() (*scard.Context, error) {
+	ctx, err := scard.EstablishContext()
+	return ctx, translate("reach the smart card service", err)
+}
+
+// List gives the readers there are, in the order of the service, and what is
+// on them.
+func List(ctx context.Context) ([]Reader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	pc, err := establish()
+	if err != nil {
+		return nil, err
+	}
+	defer pc.Release()
+	return list(pc)
+}
+
+func list(pc service) ([]Reader, error) {
+	names, err := pc.ListReaders()
+	if errors.Is(err, scard.ErrNoReadersAvailable) || (err == nil && len(names) == 0) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, translate("list the readers", err)
+	}
+	states := make([]scard.ReaderState, len(names))
+	for i, name := range names {
+		states[i] = scard.ReaderState{Reader: name, CurrentState: scard.StateUnaware}
+	}
+	// A reader unplugged between the two calls makes the second one fail.
+	if err := pc.GetStatusChange(states, 0); err != nil && !errors.Is(err, scard.ErrTimeout) {
+		return nil, translate("ask what is on the readers", err)
+	}
+	readers := make([]Reader, len(names))
+	for i, s := range states {
+		readers[i] = Reader{
+			Index: i, Name: s.Reader,
+			Present: s.EventState&scard.StatePresent != 0,
+			Mute:    s.EventState&scard.StateMute != 0,
+			InUse:   s.EventState&(scard.StateInuse|scard.StateExclusive) != 0,
+			ATR:     s.Atr,
+		}
+	}
+	return readers, nil
+}

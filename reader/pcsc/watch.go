@@ -1,0 +1,242 @@
+//go:build windows || cgo
+
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ebfe/scard"
+)
+
+// newReaders is the name under which the service reports that readers were
+// added or removed.
+const newReaders = `\\?PnP?\Notification`
+
+// Watch tells report of every reader and card that is there, then of every
+// change, until ctx ends, which is no error. It sleeps in SCardGetStatusChange
+// between changes and wakes for nothing else. A service that stops or is
+// restarted is waited for; a service that was never there is ErrNoService.
+func Watch(ctx context.Context, report func(Event)) error {
+	w := watcher{
+		report: report,
+		connect: func() (service, error) {
+			pc, err := establish()
+			if err != nil {
+				return nil, err
+			}
+			return pc, nil
+		},
+		pause: func(ctx context.Context, d time.Duration) {
+			t := time.NewTimer(d)
+			defer t.Stop()
+			select {
+			case <-ctx.Done():
+			case <-t.C:
+			}
+		},
+	}
+	return w.run(ctx)
+}
+
+// The service gives no sign when it comes back, so this one thing is asked
+// for again and again, ever more rarely.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 4 * time.Second
+)
+
+// A wait ends by itself now and then, should a cancellation ever be lost.
+// macOS has no newReaders; there, readers are listed anew every few seconds.
+const (
+	longestWait  = time.Hour
+	relistPeriod = 3 * time.Second
+)
+
+type watcher struct {
+	report  func(Event)
+	connect func() (service, error)
+	pause   func(context.Context, time.Duration)
+	states  []scard.ReaderState // of the readers last seen
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	pause, everFound, lost := firstPause, false, false
+	for ctx.Err() == nil {
+		pc, err := w.connect()
+		if err != nil {
+			if !everFound || !errors.Is(err, ErrNoService) {
+				return err
+			}
+			w.pause(ctx, pause)
+			pause = min(2*pause, lastPause)
+			continue
+		}
+		if lost {
+			w.report(Event{Kind: ServiceFound})
+		}
+		everFound, lost, pause = true, false, firstPause
+		err = w.follow(ctx, pc)
+		pc.Release()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !serviceGone(err) {
+			return translate("watch the readers", err)
+		}
+		w.forgetAll()
+		w.report(Event{Kind: ServiceLost})
+		lost = true
+	}
+	return nil
+}
+
+// serviceGone tells the errors that a stopped service causes in a context
+// that was good before.
+func serviceGone(err error) bool {
+	for _, code := range []scard.Error{
+		scard.ErrNoService, scard.ErrServiceStopped, scard.ErrInvalidHandle,
+		scard.ErrCommError, scard.ErrCommDataLost, scard.ErrInternalError, scard.ErrSystemCancelled, scard.ErrShutdown,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow reports until the service fails or ctx ends.
+func (w *watcher) follow(ctx context.Context, pc service) error {
+	stopped := make(chan struct{})
+	defer close(stopped)
+	go cancelWhenDone(ctx, pc, stopped)
+
+	pnp := scard.ReaderState{Reader: newReaders, CurrentState: scard.StateUnaware}
+	toldOfReaders := true
+	for ctx.Err() == nil {
+		if err := w.refreshReaders(pc); err != nil {
+			return err
+		}
+		states, wait := slices.Clone(w.states), relistPeriod
+		if toldOfReaders {
+			states, wait = append(states, pnp), longestWait
+		}
+		if len(states) == 0 {
+			w.pause(ctx, wait)
+			continue
+		}
+		err := pc.GetStatusChange(states, wait)
+		switch {
+		case errors.Is(err, scard.ErrTimeout), errors.Is(err, scard.ErrCancelled):
+			continue // the loop's condition tells whose doing it was
+		case errors.Is(err, scard.ErrUnknownReader), errors.Is(err, scard.ErrReaderUnavailable):
+			// Unplugged since it was listed: the next list lacks it. The
+			// pause is for a service that goes on listing it.
+			w.pause(ctx, firstPause)
+			continue
+		case err != nil:
+			return err
+		}
+		for i := range w.states {
+			w.changed(&w.states[i], states[i])
+		}
+		if toldOfReaders {
+			pnp = states[len(states)-1]
+			toldOfReaders = pnp.EventState&scard.StateUnknown == 0
+			pnp.CurrentState = pnp.EventState &^ scard.StateChanged
+		}
+	}
+	return nil
+}
+
+// cancelWhenDone wakes a sleeping GetStatusChange when ctx ends. A
+// cancellation that falls between two sleeps is lost, so it is repeated until
+// the sleeper has gone.
+func cancelWhenDone(ctx context.Context, pc service, stopped <-chan struct{}) {
+	select {
+	case <-stopped:
+		return
+	case <-ctx.Done():
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		// An error means that there is nothing left to cancel.
+		_ = pc.Cancel()
+		select {
+		case <-stopped:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// refreshReaders takes in which readers there are.
+func (w *watcher) refreshReaders(pc service) error {
+	names, err := pc.ListReaders()
+	if errors.Is(err, scard.ErrNoReadersAvailable) {
+		names, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	w.states = slices.DeleteFunc(w.states, func(s scard.ReaderState) bool {
+		if slices.Contains(names, s.Reader) {
+			return false
+		}
+		w.forget(s)
+		return true
+	})
+	for _, name := range names {
+		if !slices.ContainsFunc(w.states, func(s scard.ReaderState) bool { return s.Reader == name }) {
+			w.states = append(w.states, scard.ReaderState{Reader: name, CurrentState: scard.StateUnaware})
+			w.report(Event{Kind: ReaderAdded, Reader: name})
+		}
+	}
+	return nil
+}
+
+func (w *watcher) forgetAll() {
+	for _, s := range w.states {
+		w.forget(s)
+	}
+	w.states = nil
+}
+
+func (w *watcher) forget(s scard.ReaderState) {
+	if s.CurrentState&scard.StatePresent != 0 {
+		w.report(Event{Kind: CardRemoved, Reader: s.Reader})
+	}
+	w.report(Event{Kind: ReaderRemoved, Reader: s.Reader})
+}
+
+// The counter of insertions and removals stands in the upper half of a state
+// (pcsclite and Windows alike): a card changed for another while nobody
+// looked shows there.
+const eventCounter = 0xFFFF0000
+
+func (w *watcher) changed(known *scard.ReaderState, now scard.ReaderState) {
+	if now.EventState&scard.StateChanged == 0 {
+		return
+	}
+	before, after := known.CurrentState, now.EventState&^scard.StateChanged
+	wasThere, isThere := before&scard.StatePresent != 0, after&scard.StatePresent != 0
+	swapped := wasThere && isThere && before&eventCounter != after&eventCounter
+	if wasThere && (!isThere || swapped) {
+		w.report(Event{Kind: CardRemoved, Reader: known.Reader})
+	}
+	if isThere && (!wasThere || swapped) {
+		w.report(Event{Kind: CardInserted, Reader: known.Reader, ATR: now.Atr, Mute: after&scard.StateMute != 0})
+	}
+	const busy = scard.StateInuse | scard.StateExclusive
+	if isThere && wasThere && !swapped && (before&busy != 0) != (after&busy != 0) {
+		kind := CardFree
+		if after&busy != 0 {
+			kind = CardInUse
+		}
+		w.report(Event{Kind: kind, Reader: known.Reader})
+	}
+	known.CurrentState, known.Atr = after, now.Atr
+}
