@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"chipid/pki/keystore"
 )
 
 // Exit codes, the same for every command.
@@ -37,6 +39,7 @@ type app struct {
 	lang           string
 	passphraseFile string
 	cachedPass     []byte
+	cachedSealer   *keystore.Sealer
 }
 
 func newApp() *app {
@@ -144,6 +147,20 @@ func (a *app) readPassphrase() ([]byte, error) {
 		return pass, err
 	}
 	return nil, usageErrorf("keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal")
+}
+
+// sealer seals and opens files under the user's passphrase; a command has one,
+// so that the slow derivation of its key is done once.
+func (a *app) sealer() (*keystore.Sealer, error) {
+	if a.cachedSealer != nil {
+		return a.cachedSealer, nil
+	}
+	pass, err := a.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	a.cachedSealer, err = keystore.NewSealer(pass, keystore.DefaultParams(), a.rand)
+	return a.cachedSealer, err
 }
 
 // exactArgs is cobra.ExactArgs with an exit code of wrong usage and a sentence
