@@ -1,0 +1,85 @@
+package cert
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"chipid/pki/curve"
+)
+
+// masterList gives the certificates of the German master list of 2026-05-28
+// by walking its DER; pki/cms reads it properly.
+func masterList(t testing.TB) [][]byte {
+	t.Helper()
+	raw, err := os.ReadFile("/work/shared/data/masterlist/DE_ML_2026-05-28.ml")
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("the German master list is not on this machine (it is not ours to distribute)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := cryptobyte.String(raw)
+	var contentInfo, explicit, signedData, encap, octets, list, set cryptobyte.String
+	ok := in.ReadASN1(&contentInfo, asn1.SEQUENCE) && contentInfo.SkipASN1(asn1.OBJECT_IDENTIFIER) &&
+		contentInfo.ReadASN1(&explicit, context0) && explicit.ReadASN1(&signedData, asn1.SEQUENCE) &&
+		signedData.SkipASN1(asn1.INTEGER) && signedData.SkipASN1(asn1.SET) && signedData.ReadASN1(&encap, asn1.SEQUENCE) &&
+		encap.SkipASN1(asn1.OBJECT_IDENTIFIER) && encap.ReadASN1(&explicit, context0) && explicit.ReadASN1(&octets, asn1.OCTET_STRING) &&
+		octets.ReadASN1(&list, asn1.SEQUENCE) && list.SkipASN1(asn1.INTEGER) && list.ReadASN1(&set, asn1.SET)
+	if !ok {
+		t.Fatal("cannot walk the master list")
+	}
+	var all [][]byte
+	for !set.Empty() {
+		var one cryptobyte.String
+		if !set.ReadASN1Element(&one, asn1.SEQUENCE) {
+			t.Fatalf("cannot walk the master list beyond certificate %d", len(all))
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// The world's CSCA certificates: all parse, with their keys, and the
+// self-signatures hold but for those listed.
+func TestMasterList(t *testing.T) {
+	all := masterList(t)
+	var good, bad, links, vietnam int
+	for i, der := range all {
+		c, err := Parse(der)
+		if err != nil {
+			t.Errorf("certificate %d: %v", i, err)
+			continue
+		}
+		if c.PublicKeyErr != nil {
+			t.Errorf("certificate %d, %s: %v", i, c.Subject, c.PublicKeyErr)
+			continue
+		}
+		for _, err := range c.ExtensionErrs {
+			t.Logf("certificate %d, %s: %v", i, c.Subject, err)
+		}
+		if !c.SelfIssued() {
+			links++
+			continue
+		}
+		if err := c.CheckSignatureFrom(c); err != nil {
+			bad++
+			t.Logf("certificate %d, serial %x, AKI %x SKI %x: %v", i, c.SerialNumber, c.AuthorityKeyID, c.SubjectKeyID, err)
+			continue
+		}
+		good++
+		if key, ok := c.PublicKey.(*curve.PublicKey); ok && c.Subject.Country() == "VN" && c.ExplicitParameters && key.Curve == curve.BrainpoolP512r1() {
+			vietnam++
+		}
+	}
+	t.Logf("%d certificates: %d self-signatures hold, %d do not; %d were issued under another name", len(all), good, bad, links)
+	if len(all) != 588 {
+		t.Errorf("%d certificates, the list has 588", len(all))
+	}
+	if vietnam == 0 {
+		t.Error("no CSCA of Vietnam with explicit brainpoolP512r1 verifies itself")
+	}
+}
