@@ -133,6 +133,9 @@ func FitPhoto(data []byte, fit Fit) ([]byte, error) {
 	if height > fit.Height {
 		width, height = max(1, width*fit.Height/height), fit.Height
 	}
+	if width < MinPhotoWidth || height < MinPhotoHeight {
+		return nil, fmt.Errorf("%w: it is too long and narrow for %d × %d pixels", ErrPhotoTooSmall, fit.Width, fit.Height)
+	}
 	for {
 		scaled := scale(picture, width, height)
 		if out, ok, err := encodeWithin(scaled, fit.Bytes); err != nil || ok {
