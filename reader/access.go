@@ -7,6 +7,8 @@ import (
 
 	"chipid/card/bac"
 	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/pace"
 )
 
 // PasswordError says that the chip does not take the password, which it may
@@ -83,4 +85,53 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 	}
 	s.channel, s.shortest = channel, 0
 	return nil
+}
+
+// PACE opens access by one of the offers of EF.CardAccess (Doc 9303-11 §4.4).
+// ambiguous says that EF.CardAccess offers the same protocol with several
+// domain parameters, so that the choice must be named. The master file must
+// be the current one; the channel lasts across SelectApplication.
+func (s *Session) PACE(ctx context.Context, info lds.PACEInfo, password pace.Password, ambiguous bool) error {
+	operation := info.Name()
+	terminal, err := pace.NewTerminal(info, password, s.rand)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	terminal.AmbiguousParameters = ambiguous
+	// Some chips answer 63Cx here, which still takes the choice and warns of
+	// the tries that are left.
+	r, err := s.Exchange(ctx, operation, terminal.SetATCommand())
+	if err != nil {
+		return err
+	}
+	if n, warned := r.SW.TriesLeft(); r.SW != iso7816.SWSuccess && (!warned || n == 0) {
+		err := &iso7816.StatusError{SW: r.SW, Operation: operation}
+		if wrong := passwordError(password.Name(), err); wrong != nil && r.SW != iso7816.SWSecurityStatus {
+			return wrong
+		}
+		return err
+	}
+	const lastStep = 4
+	data := terminal.Begin()
+	for step := 1; ; step++ {
+		response, err := s.mustExchange(ctx, operation, terminal.Command(data))
+		if err != nil {
+			// Before the last step the chip has nothing to judge the password by.
+			if wrong := passwordError(password.Name(), err); wrong != nil && step == lastStep {
+				return wrong
+			}
+			return err
+		}
+		next, done, err := terminal.Continue(response)
+		if err != nil {
+			return fmt.Errorf("%s: %w", operation, err)
+		}
+		if done {
+			return s.secure(operation, terminal.Keys())
+		}
+		if step == lastStep {
+			return fmt.Errorf("%s: %w: it does not end", operation, pace.ErrProtocol)
+		}
+		data = next
+	}
 }

@@ -37,66 +37,71 @@ func Connect(ctx context.Context, selector string) (*Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	card, err := connect(ctx, pc, selector)
+	readers, err := list(pc)
 	if err != nil {
 		pc.Release()
 		return nil, err
 	}
-	return card, nil
-}
-
-func connect(ctx context.Context, pc *scard.Context, selector string) (*Card, error) {
-	readers, err := list(pc)
-	if err != nil {
-		return nil, err
-	}
 	chosen, err := Choose(readers, selector)
 	if err != nil {
+		pc.Release()
 		return nil, err
 	}
 	doing := fmt.Sprintf("open the card on %q", chosen.Name)
-	handle, err := pc.Connect(chosen.Name, scard.ShareShared, scard.ProtocolAny)
+	handle, err := open(ctx, pc, chosen.Name)
 	if err != nil {
-		return nil, translate(doing, err)
-	}
-	card := &Card{name: chosen.Name, pc: pc, handle: handle}
-	if err := card.begin(ctx); err != nil {
 		return nil, translate(doing, err)
 	}
 	status, err := handle.Status()
 	if err != nil {
 		handle.Disconnect(scard.LeaveCard)
+		pc.Release()
 		return nil, translate(doing, err)
 	}
-	card.atr = status.Atr
-	return card, nil
+	return &Card{name: chosen.Name, atr: status.Atr, pc: pc, handle: handle}, nil
 }
 
-// begin opens the transaction. The service makes us wait for as long as
-// another program has one; we wait for `patience` and then say so.
-func (c *Card) begin(ctx context.Context) error {
-	got := make(chan error, 1)
-	go func() { got <- c.handle.BeginTransaction() }()
+// open connects and begins the transaction. Both calls wait in the service
+// for as long as another program has a transaction; we wait for `patience`
+// and then say so. After an error the context is released.
+func open(ctx context.Context, pc *scard.Context, name string) (*scard.Card, error) {
+	type opened struct {
+		handle *scard.Card
+		err    error
+	}
+	got := make(chan opened, 1)
+	go func() {
+		handle, err := pc.Connect(name, scard.ShareShared, scard.ProtocolAny)
+		if err == nil {
+			if err = handle.BeginTransaction(); err != nil {
+				handle.Disconnect(scard.LeaveCard)
+			}
+		}
+		got <- opened{handle, err}
+	}()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	var err error
 	select {
-	case err = <-got:
-		if err != nil {
-			c.handle.Disconnect(scard.LeaveCard)
+	case o := <-got:
+		if o.err != nil {
+			pc.Release()
 		}
-		return err
+		return o.handle, o.err
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
 		err = scard.ErrSharingViolation
 	}
-	// The call cannot be taken back: whenever it ends, what it got is let go.
+	// The calls cannot be taken back: whenever they end, what they got is let
+	// go.
 	go func() {
-		<-got
-		c.handle.Disconnect(scard.LeaveCard)
+		if o := <-got; o.err == nil {
+			o.handle.Disconnect(scard.LeaveCard)
+		}
+		pc.Release()
 	}()
-	return err
+	return nil, err
 }
 
 // Reader is the name of the reader that the card is on.
@@ -134,6 +139,9 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	}()
 	select {
 	case a := <-got:
+		if a.err == nil && len(a.response) == 0 {
+			a.err = scard.ErrNotTransacted // how some drivers say that nothing came back
+		}
 		if a.err != nil {
 			return nil, c.transmitError(a.err)
 		}
@@ -161,12 +169,25 @@ func (c *Card) transmitError(err error) error {
 	if errors.Is(err, scard.ErrInvalidHandle) {
 		return fmt.Errorf("%s: the smart card service was restarted: start again: %w", doing, ErrNoService)
 	}
-	state := []scard.ReaderState{{Reader: c.name, CurrentState: scard.StateUnaware}}
-	if e := c.pc.GetStatusChange(state, 0); e == nil && state[0].EventState&scard.StatePresent == 0 {
-		return translate(doing, scard.ErrRemovedCard)
+	state := []scard.ReaderState{{Reader: c.name, CurrentState: scard.StatePresent | scard.StateInuse}}
+	for range 2 {
+		e := c.pc.GetStatusChange(state, settling)
+		if e != nil {
+			break
+		}
+		if state[0].EventState&scard.StatePresent == 0 {
+			return translate(doing, scard.ErrRemovedCard)
+		}
+		state[0].CurrentState = state[0].EventState &^ scard.StateChanged
+	}
+	if errors.Is(err, scard.ErrNotTransacted) || errors.Is(err, scard.ErrCommError) {
+		return translate(doing, scard.ErrUnresponsiveCard)
 	}
 	return translate(doing, err)
 }
+
+// settling is how long the service may take to notice that a card is gone.
+const settling = time.Second
 
 // Close ends the transaction and resets the card, so that the next program
 // does not find it unlocked. Where a command is still under way, that is left

@@ -1,0 +1,180 @@
+//go:build linux && cgo
+
+package pcsc
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"chipid/reader/pcsc/pcsctest"
+)
+
+// plasticCard is a card in a slot of vpcd that answers each command with
+// itself and 9000. It speaks vpcd's protocol in the few lines that takes, so
+// that this test judges the transport alone.
+type plasticCard struct{ conn net.Conn }
+
+var plasticATR = []byte{0x3B, 0x80, 0x80, 0x01, 0x01}
+
+func insert(t *testing.T, slot string) plasticCard {
+	t.Helper()
+	conn, err := net.Dial("tcp", slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		var header [2]byte
+		for {
+			if _, err := io.ReadFull(conn, header[:]); err != nil {
+				return
+			}
+			message := make([]byte, binary.BigEndian.Uint16(header[:]))
+			if _, err := io.ReadFull(conn, message); err != nil {
+				return
+			}
+			var answer []byte
+			switch {
+			case len(message) == 1 && message[0] == 4:
+				answer = plasticATR
+			case len(message) > 1 && message[0] == 0xDD: // torn out in the middle of a command
+				conn.Close()
+				return
+			case len(message) > 1:
+				answer = append(message, 0x90, 0x00)
+			default:
+				continue
+			}
+			binary.BigEndian.PutUint16(header[:], uint16(len(answer)))
+			if _, err := conn.Write(append(header[:], answer...)); err != nil {
+				return
+			}
+		}
+	}()
+	return plasticCard{conn}
+}
+
+func (c plasticCard) remove() { c.conn.Close() }
+
+func TestService(t *testing.T) {
+	pcsctest.Run(t, func(service *pcsctest.Service) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		events := make(chan Event, 100)
+		watched := make(chan error, 1)
+		watchCtx, stopWatch := context.WithCancel(ctx)
+		go func() { watched <- Watch(watchCtx, func(e Event) { events <- e }) }()
+		expect := func(kind EventKind, reader string) Event {
+			t.Helper()
+			for {
+				select {
+				case e := <-events:
+					if e.Kind == CardInUse || e.Kind == CardFree {
+						continue
+					}
+					if e.Kind != kind || e.Reader != reader {
+						t.Fatalf("told %s %q, want %s %q", e.Kind, e.Reader, kind, reader)
+					}
+					return e
+				case <-ctx.Done():
+					t.Fatalf("was not told %s %q", kind, reader)
+				}
+			}
+		}
+		expect(ReaderAdded, pcsctest.Reader0)
+		expect(ReaderAdded, pcsctest.Reader1)
+
+		if _, err := Connect(ctx, ""); !errors.Is(err, ErrNoCard) {
+			t.Errorf("no card anywhere: %v", err)
+		}
+		if _, err := Connect(ctx, "0"); !errors.Is(err, ErrNoCard) {
+			t.Errorf("no card on the reader: %v", err)
+		}
+		if _, err := Connect(ctx, "omnikey"); !errors.Is(err, ErrNoReader) {
+			t.Errorf("no such reader: %v", err)
+		}
+
+		plastic := insert(t, pcsctest.Slot1)
+		if e := expect(CardInserted, pcsctest.Reader1); !bytes.Equal(e.ATR, plasticATR) {
+			t.Errorf("ATR %X", e.ATR)
+		}
+		readers, err := List(ctx)
+		if err != nil || len(readers) != 2 || readers[0].Present || !readers[1].Present || !bytes.Equal(readers[1].ATR, plasticATR) {
+			t.Fatalf("list: %+v, %v", readers, err)
+		}
+
+		card, err := Connect(ctx, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if card.Reader() != pcsctest.Reader1 || !bytes.Equal(card.ATR(), plasticATR) {
+			t.Errorf("connected to %q, ATR %X", card.Reader(), card.ATR())
+		}
+		command := append([]byte{0, 0xB0, 0, 0, 0, 1, 0}, bytes.Repeat([]byte{7}, 256)...)
+		response, err := card.Transmit(ctx, command)
+		if err != nil || !bytes.Equal(response, append(bytes.Clone(command), 0x90, 0x00)) {
+			t.Errorf("response %X, %v", response, err)
+		}
+		short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+		if second, err := Connect(short, pcsctest.Reader1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a second connection while the first is open: %v, %v", second, err)
+		}
+		stop()
+
+		if _, err := card.Transmit(ctx, []byte{0xDD, 0, 0, 0}); !errors.Is(err, ErrCardRemoved) {
+			t.Errorf("torn out in the middle: %v", err)
+		}
+		if err := card.Close(); err != nil {
+			t.Errorf("close a card that is gone: %v", err)
+		}
+		if _, err := card.Transmit(ctx, []byte{0, 0, 0, 0}); err == nil {
+			t.Error("a closed card was spoken to")
+		}
+		expect(CardRemoved, pcsctest.Reader1)
+
+		plastic.remove()
+		plastic = insert(t, pcsctest.Slot0)
+		expect(CardInserted, pcsctest.Reader0)
+		if card, err = Connect(ctx, "pcd 00 00"); err != nil {
+			t.Fatal(err)
+		}
+		service.Stop()
+		expect(CardRemoved, pcsctest.Reader0)
+		expect(ReaderRemoved, pcsctest.Reader0)
+		expect(ReaderRemoved, pcsctest.Reader1)
+		expect(ServiceLost, "")
+		if _, err := card.Transmit(ctx, []byte{0, 0, 0, 0}); !errors.Is(err, ErrNoService) {
+			t.Errorf("service gone in the middle: %v", err)
+		}
+		card.Close()
+		if _, err := List(ctx); !errors.Is(err, ErrNoService) {
+			t.Errorf("list without service: %v", err)
+		}
+		if _, err := Connect(ctx, ""); !errors.Is(err, ErrNoService) {
+			t.Errorf("connect without service: %v", err)
+		}
+		plastic.remove()
+
+		service.Start()
+		expect(ServiceFound, "")
+		expect(ReaderAdded, pcsctest.Reader0)
+		expect(ReaderAdded, pcsctest.Reader1)
+		defer insert(t, pcsctest.Slot0).remove()
+		expect(CardInserted, pcsctest.Reader0)
+
+		stopWatch()
+		select {
+		case err := <-watched:
+			if err != nil {
+				t.Errorf("the watch ended with %v", err)
+			}
+		case <-ctx.Done():
+			t.Error("the watch did not end")
+		}
+	})
+}
