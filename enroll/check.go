@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/go-playground/validator/v10"
 	"golang.org/x/text/unicode/norm"
@@ -39,16 +38,16 @@ func (p Problems) Error() string {
 
 // Field is one field of a person's record that people fill in.
 type Field struct {
-	Name     string // JSON name
-	VI, EN   string // what people call it
-	rules    string // validator tags
-	value    func(*national.Person) *string
-	optional bool
+	Name   string // JSON name
+	VI, EN string // what people call it
+	rules  string // validator tags
+	value  func(*national.Person) *string
 }
 
 // Fields are the fields of a person's record, in the order of a form. The
 // validator's tags stand here and not on national.Person because they are the
-// enrolment's rules, not the card's.
+// enrolment's rules: what any card needs. What is special to one is for its
+// profile to check.
 func Fields() []Field { return slices.Clone(fields) }
 
 // Value gives the field's place in a record.
@@ -56,17 +55,17 @@ func (f Field) Value(p *national.Person) *string { return f.value(p) }
 
 const (
 	dateRule = "omitempty,datetime=2006-01-02"
-	textRule = "omitempty,text,max=300"
-	nameRule = "omitempty,text,personname,max=150"
+	textRule = "omitempty,max=250"
+	nameRule = "omitempty,max=100"
 )
 
 var fields = []Field{
-	{Name: "number", VI: "số định danh", EN: "personal number", rules: "required,text,max=32", value: func(p *national.Person) *string { return &p.Number }},
-	{Name: "documentNumber", VI: "số thẻ", EN: "document number", rules: "omitempty,text,max=32", value: func(p *national.Person) *string { return &p.DocumentNumber }},
-	{Name: "fullName", VI: "họ và tên", EN: "full name", rules: "required,text,personname,max=150", value: func(p *national.Person) *string { return &p.FullName }},
+	{Name: "number", VI: "số định danh", EN: "personal number", rules: "required,max=32", value: func(p *national.Person) *string { return &p.Number }},
+	{Name: "documentNumber", VI: "số thẻ", EN: "document number", rules: "omitempty,max=32", value: func(p *national.Person) *string { return &p.DocumentNumber }},
+	{Name: "fullName", VI: "họ và tên", EN: "full name", rules: "required,max=100", value: func(p *national.Person) *string { return &p.FullName }},
 	{Name: "dateOfBirth", VI: "ngày sinh", EN: "date of birth", rules: "required,datetime=2006-01-02", value: func(p *national.Person) *string { return &p.DateOfBirth }},
 	{Name: "sex", VI: "giới tính", EN: "sex", rules: "required,oneof=M F X", value: func(p *national.Person) *string { return &p.Sex }},
-	{Name: "nationality", VI: "quốc tịch", EN: "nationality", rules: "omitempty,alpha,uppercase,min=1,max=3", value: func(p *national.Person) *string { return &p.Nationality }},
+	{Name: "nationality", VI: "quốc tịch", EN: "nationality", rules: "omitempty,alpha,uppercase,max=3", value: func(p *national.Person) *string { return &p.Nationality }},
 	{Name: "ethnicity", VI: "dân tộc", EN: "ethnicity", rules: textRule, value: func(p *national.Person) *string { return &p.Ethnicity }},
 	{Name: "religion", VI: "tôn giáo", EN: "religion", rules: textRule, value: func(p *national.Person) *string { return &p.Religion }},
 	{Name: "placeOfOrigin", VI: "quê quán", EN: "place of origin", rules: textRule, value: func(p *national.Person) *string { return &p.PlaceOfOrigin }},
@@ -75,7 +74,7 @@ var fields = []Field{
 	{Name: "fatherName", VI: "họ tên cha", EN: "father's name", rules: nameRule, value: func(p *national.Person) *string { return &p.FatherName }},
 	{Name: "motherName", VI: "họ tên mẹ", EN: "mother's name", rules: nameRule, value: func(p *national.Person) *string { return &p.MotherName }},
 	{Name: "spouseName", VI: "họ tên vợ hoặc chồng", EN: "spouse's name", rules: nameRule, value: func(p *national.Person) *string { return &p.SpouseName }},
-	{Name: "oldNumber", VI: "số CMND cũ", EN: "old number", rules: "omitempty,text,max=32", value: func(p *national.Person) *string { return &p.OldNumber }},
+	{Name: "oldNumber", VI: "số CMND cũ", EN: "old number", rules: "omitempty,max=32", value: func(p *national.Person) *string { return &p.OldNumber }},
 	{Name: "dateOfIssue", VI: "ngày cấp", EN: "date of issue", rules: dateRule, value: func(p *national.Person) *string { return &p.DateOfIssue }},
 	{Name: "dateOfExpiry", VI: "ngày hết hạn", EN: "date of expiry", rules: dateRule, value: func(p *national.Person) *string { return &p.DateOfExpiry }},
 }
@@ -90,14 +89,11 @@ var ofApplication = map[string][2]string{
 
 // rule gives the messages for a broken tag; %s is the field's name.
 var ruleMessages = map[string][2]string{
-	"required":   {"thiếu %s", "the %s is missing"},
-	"datetime":   {"%s phải là một ngày có thật, dạng 2004-12-31 hoặc 31/12/2004", "the %s must be a day that exists, as 2004-12-31 or 31/12/2004"},
-	"max":        {"%s quá dài", "the %s is too long"},
-	"min":        {"%s quá ngắn", "the %s is too short"},
-	"text":       {"%s có ký tự không in được hoặc không đúng mã UTF-8", "the %s holds characters that cannot be printed or are not UTF-8"},
-	"personname": {"%s chỉ gồm chữ cái, dấu cách, dấu chấm, gạch nối và dấu nháy", "the %s may hold only letters, spaces, full stops, hyphens and apostrophes"},
-	"alpha":      {"%s gồm một đến ba chữ cái in hoa như trong MRZ (VNM)", "the %s is one to three capital letters as in the MRZ (VNM)"},
-	"uppercase":  {"%s gồm một đến ba chữ cái in hoa như trong MRZ (VNM)", "the %s is one to three capital letters as in the MRZ (VNM)"},
+	"required":  {"thiếu %s", "the %s is missing"},
+	"datetime":  {"%s phải là một ngày có thật, dạng 2004-12-31 hoặc 31/12/2004", "the %s must be a day that exists, as 2004-12-31 or 31/12/2004"},
+	"max":       {"%s quá dài", "the %s is too long"},
+	"alpha":     {"%s gồm một đến ba chữ cái in hoa như trong MRZ (VNM)", "the %s is one to three capital letters as in the MRZ (VNM)"},
+	"uppercase": {"%s gồm một đến ba chữ cái in hoa như trong MRZ (VNM)", "the %s is one to three capital letters as in the MRZ (VNM)"},
 }
 
 // oneofMessages are for the fields with a closed list.
@@ -114,11 +110,6 @@ var rules = sync.OnceValue(func() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
-	for tag, check := range map[string]func(string) bool{"text": printable, "personname": personName} {
-		if err := v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return check(fl.Field().String()) }); err != nil {
-			panic(err) // the tags above are constants: this is a mistake in the program
-		}
-	}
 	tags := map[string]string{}
 	person := reflect.TypeFor[national.Person]()
 	for i := range person.NumField() {
@@ -132,29 +123,6 @@ var rules = sync.OnceValue(func() *validator.Validate {
 	v.RegisterStructValidationMapRules(tags, national.Person{})
 	return v
 })
-
-func printable(s string) bool {
-	for _, r := range s {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func personName(s string) bool {
-	letters := 0
-	for _, r := range s {
-		switch {
-		case unicode.IsLetter(r):
-			letters++
-		case unicode.IsMark(r), strings.ContainsRune(" .-'’", r):
-		default:
-			return false
-		}
-	}
-	return letters > 0
-}
 
 // Normalise writes a person's fields the one way the store keeps them:
 // composed Unicode (NFC, so that an "ế" typed on a Mac is the "ế" of the
@@ -210,17 +178,32 @@ func Check(a *Application, now time.Time) Problems {
 			found = append(found, p)
 		}
 	}
-	for _, p := range dateProblems(&a.Person, now) {
-		add(p)
+	profile, err := national.ByName(a.Profile)
+	if err != nil {
+		add(Problem{"profile", "unknown", "không có mẫu thẻ quốc gia này", "there is no such national profile"})
+	} else {
+		for _, p := range profile.Check(a.Person, now) {
+			add(Problem(p))
+		}
 	}
-	for _, p := range profileProblems(a) {
-		add(p)
+	for _, f := range fields {
+		if slices.Contains(neededBy[a.Profile], f.Name) && *f.value(&a.Person) == "" {
+			add(required(f))
+		}
 	}
 	if a.Photo == nil {
 		add(Problem{"photo", "required", "thiếu ảnh chân dung", "the photo is missing"})
 	}
 	slices.SortStableFunc(found, func(p, q Problem) int { return fieldOrder(p.Field) - fieldOrder(q.Field) })
 	return found
+}
+
+// neededBy are the fields that a card can be made without but an application
+// cannot be decided without: the CCCD prints where its holder lives.
+var neededBy = map[string][]string{"vn": {"placeOfResidence"}}
+
+func required(f Field) Problem {
+	return Problem{f.Name, "required", fill(ruleMessages["required"][0], f.VI), fill(ruleMessages["required"][1], f.EN)}
 }
 
 func fieldOrder(name string) int {
@@ -275,27 +258,4 @@ func fieldNames(name string) (vi, en string) {
 		return names[0], names[1]
 	}
 	return name, name
-}
-
-// oldest is the earliest birth that is taken for a living person's.
-const oldest = 130 * 366 * 24 * time.Hour
-
-func dateProblems(p *national.Person, now time.Time) Problems {
-	var found Problems
-	birth, birthErr := time.Parse(time.DateOnly, p.DateOfBirth)
-	issue, issueErr := time.Parse(time.DateOnly, p.DateOfIssue)
-	expiry, expiryErr := time.Parse(time.DateOnly, p.DateOfExpiry)
-	if birthErr == nil && birth.After(now) {
-		found = append(found, Problem{"dateOfBirth", "future", "ngày sinh ở tương lai", "the date of birth is in the future"})
-	}
-	if birthErr == nil && now.Sub(birth) > oldest {
-		found = append(found, Problem{"dateOfBirth", "too-old", "ngày sinh cách đây hơn 130 năm", "the date of birth is more than 130 years ago"})
-	}
-	if birthErr == nil && issueErr == nil && issue.Before(birth) {
-		found = append(found, Problem{"dateOfIssue", "before-birth", "ngày cấp trước ngày sinh", "the date of issue is before the date of birth"})
-	}
-	if issueErr == nil && expiryErr == nil && !expiry.After(issue) {
-		found = append(found, Problem{"dateOfExpiry", "before-issue", "ngày hết hạn không sau ngày cấp", "the date of expiry is not after the date of issue"})
-	}
-	return found
 }

@@ -206,17 +206,33 @@ func (q *Queue) transact(readOnly bool, f func(*view) error) (err error) {
 	defer q.mu.Unlock()
 	// bbolt has no error for a page that lies: it panics, and a file that was
 	// cut faults in its memory map. Both mean a damaged file here, not a
-	// mistake of ours that must be seen.
+	// mistake of ours that must be seen. Its own Close may then wait for ever,
+	// so the file, and with it the lock, is let go of here.
+	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
+			if file != nil {
+				letGo(file)
+			}
 			err = fmt.Errorf("%w (%v)", ErrDamaged, p)
 		}
 	}()
-	if _, err := os.Stat(q.dbPath()); err != nil {
-		return err // bbolt would make a new file
-	}
-	db, err := bbolt.Open(q.dbPath(), 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: readOnly})
+	db, err := bbolt.Open(q.dbPath(), 0o600, &bbolt.Options{
+		Timeout: lockWait, ReadOnly: readOnly,
+		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, perm) // never a new file in the place of a lost one
+			if err != nil {
+				return nil, err
+			}
+			if info, err := f.Stat(); err != nil || info.Size() == 0 { // which bbolt would fill
+				f.Close()
+				return nil, errors.Join(fmt.Errorf("%w (%s is empty)", ErrDamaged, dbFile), err)
+			}
+			file = f
+			return f, nil
+		},
+	})
 	if err != nil {
 		return explain(err)
 	}

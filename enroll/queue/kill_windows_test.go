@@ -1,0 +1,5 @@
+package queue
+
+import "errors"
+
+func limitFileSize(uint64) error { return errors.ErrUnsupported }
