@@ -1,0 +1,398 @@
+// Package authority issues: the country signing CA (CSCA), document signers
+// and revocation lists as Doc 9303-12 wants them, and the keys and TLS
+// certificates by which capture stations and the central hub know each other.
+//
+// An authority is a folder:
+//
+//	authority.json          its names and choices; nothing secret
+//	csca/csca.cer           the root of trust (DER)
+//	csca/csca.key           its key, sealed
+//	ds/ds-0001.cer, .key    document signers, newest last
+//	crl/crl-0001.crl        revocation lists as issued, newest last
+//	crl/revoked/SERIAL.json one file a revoked certificate
+//	trust/                  what a verifier needs: csca.cer and csca.crl
+//	tls/                    the authority for mutual TLS: ca.crt, ca.key
+//	hub/                    a ready hub folder; stations/ in it lists who may send
+//	station/                a ready station folder, the first
+//	stations/ID/            further ones
+//
+// Private keys are sealed under a passphrase (pki/keystore) and never written
+// otherwise. Every file is durable before the next step counts on it, and no
+// file that something was issued by is ever overwritten.
+//
+// # Lifetimes (Doc 9303-12 section 4.1.3, Table 1)
+//
+// A key signs for a short time, its certificate verifies for long: a document
+// signer's certificate lives for its key's months and then for as long as the
+// last document it signed, and the CSCA's for its key's years and then for as
+// long as the last document signer's. The private key usage period is kept
+// here, not only printed: past it, a key refuses to sign.
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"chipid/pki/cert"
+	"chipid/pki/curve"
+	"chipid/pki/durable"
+	"chipid/pki/keystore"
+)
+
+const (
+	configFile    = "authority.json"
+	cscaCertFile  = "csca/csca.cer"
+	cscaKeyFile   = "csca/csca.key"
+	trustCertFile = "trust/csca.cer"
+	trustCRLFile  = "trust/csca.crl"
+)
+
+// Lifetimes. CSCA: key 3 to 5 years, certificate 13 to 15. Document signer:
+// key up to 3 months, certificate as long as the documents after that.
+const (
+	cscaKeyYears   = 4
+	dsKeyMonths    = 3
+	documentYears  = 10
+	crlDays        = 30 // at least every 90 (Doc 9303-12 section 4.1.5)
+	defaultStation = "station-1"
+)
+
+// Options say what Init makes.
+type Options struct {
+	// Country is the two-letter code, as in certificates: "VN". "UT" is the
+	// invented Utopia of Doc 9303.
+	Country string
+	// MRZCountry is the code as in the machine readable zone: "VNM"; empty
+	// takes ISO 3166's.
+	MRZCountry string
+	// Organization stands in every name; empty takes "chipid".
+	Organization string
+	// CSCACurve and DSCurve sign; nil takes P-384 and P-256.
+	CSCACurve, DSCurve *curve.Curve
+	// DocumentTypes that the signers may sign, as in the MRZ: "ID", "I";
+	// empty takes these two.
+	DocumentTypes []string
+	// CRLURL is where verifiers may fetch the revocation list; certificates
+	// must name such a place. Empty takes one under example, which leads
+	// nowhere.
+	CRLURL string
+	// Hosts are names and addresses of the hub beside localhost.
+	Hosts []string
+	// StationID names the first station; empty takes "station-1".
+	StationID string
+
+	Sealer *keystore.Sealer
+	Rand   io.Reader
+	Now    func() time.Time
+}
+
+// config is authority.json.
+type config struct {
+	Version       int       `json:"version"`
+	Country       string    `json:"country"`
+	MRZCountry    string    `json:"mrzCountry"`
+	Organization  string    `json:"organization"`
+	DSCurve       string    `json:"documentSignerCurve"`
+	DocumentTypes []string  `json:"documentTypes"`
+	CRLURL        string    `json:"crlURL"`
+	Created       time.Time `json:"created"`
+}
+
+// Authority is an opened authority folder.
+type Authority struct {
+	dir    string
+	config config
+	csca   *cert.Certificate
+	sealer *keystore.Sealer
+	rand   io.Reader
+	now    func() time.Time
+}
+
+var (
+	// ErrExists: the folder already holds an authority.
+	ErrExists = errors.New("already holds an authority")
+	// ErrKeyUsagePeriod: a key is asked to sign outside the period that its
+	// certificate gives it.
+	ErrKeyUsagePeriod = errors.New("outside the private key usage period")
+	// ErrNoDocumentSigner: no document signer may sign now.
+	ErrNoDocumentSigner = errors.New("no document signer may sign now")
+)
+
+// Init makes an authority in dir, which must be empty or not exist yet. The
+// whole is built in a folder beside it and renamed into place at the end: dir
+// holds a complete authority or is untouched. An Init that was killed can be
+// run again.
+func Init(dir string, o Options) (*Authority, error) {
+	a, err := initialize(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("make an authority in %s: %w", dir, err)
+	}
+	return a, nil
+}
+
+func initialize(dir string, o Options) (*Authority, error) {
+	c, cscaCurve, dsCurve, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVacant(dir); err != nil {
+		return nil, err
+	}
+	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+".init-"
+	if err := durable.MkdirAll(parent, 0o755); err != nil {
+		return nil, err
+	}
+	temp, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(temp)
+
+	a := &Authority{dir: temp, config: *c, sealer: o.Sealer, rand: o.Rand, now: o.Now}
+	if err := a.build(o, cscaCurve, dsCurve); err != nil {
+		return nil, err
+	}
+	if err := publish(temp, dir); err != nil {
+		return nil, err
+	}
+	a.dir = dir
+	// What is left of earlier tries that were killed holds only sealed keys
+	// that signed nothing.
+	leftovers, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return a, nil // a folder name with a broken pattern in it
+	}
+	for _, old := range leftovers {
+		if err := os.RemoveAll(old); err != nil {
+			return nil, fmt.Errorf("the authority is made, but %s, left of an earlier try, cannot be removed: %w", old, err)
+		}
+	}
+	return a, nil
+}
+
+// resolve checks the options and puts the defaults in.
+func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err error) {
+	fail := func(format string, args ...any) (*config, *curve.Curve, *curve.Curve, error) {
+		return nil, nil, nil, fmt.Errorf(format, args...)
+	}
+	if o.Sealer == nil || o.Rand == nil || o.Now == nil {
+		return fail("a sealer, a source of randomness and a clock are needed")
+	}
+	country := strings.ToUpper(o.Country)
+	if len(country) != 2 || strings.Trim(country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return fail("the country is a two-letter code such as VN, not %q", o.Country)
+	}
+	mrz := strings.ToUpper(o.MRZCountry)
+	if mrz == "" {
+		if mrz, err = mrzCountry(country); err != nil {
+			return fail("%w", err)
+		}
+	}
+	if len(mrz) < 1 || len(mrz) > 3 || strings.Trim(mrz, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return fail("the country's code in the machine readable zone is 1 to 3 letters, not %q", o.MRZCountry)
+	}
+	cscaCurve, dsCurve = o.CSCACurve, o.DSCurve
+	if cscaCurve == nil {
+		cscaCurve = curve.P384()
+	}
+	if dsCurve == nil {
+		dsCurve = curve.P256()
+	}
+	types := slices.Clone(o.DocumentTypes)
+	if len(types) == 0 {
+		types = []string{"I", "ID"}
+	}
+	for _, t := range types {
+		if len(t) < 1 || len(t) > 2 || strings.Trim(t, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return fail("a document type is one or two letters as in the machine readable zone, not %q", t)
+		}
+	}
+	crlURL := o.CRLURL
+	if crlURL == "" {
+		crlURL = "http://csca.example/" + mrz + ".crl"
+	}
+	if u, err := url.Parse(crlURL); err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ldap"}, u.Scheme) {
+		return fail("the place of the revocation list is an http, https or ldap URL, not %q", crlURL)
+	}
+	organization := o.Organization
+	if organization == "" {
+		organization = "chipid"
+	}
+	if len(organization) > 64 { // ub-organization-name, RFC 5280 appendix A.1
+		return fail("the organization's name has more than 64 octets")
+	}
+	if o.StationID == "" {
+		o.StationID = defaultStation
+	}
+	if err := CheckStationID(o.StationID); err != nil {
+		return fail("%w", err)
+	}
+	return &config{
+		Version:       kitVersion,
+		Country:       country,
+		MRZCountry:    mrz,
+		Organization:  organization,
+		DSCurve:       dsCurve.Name(),
+		DocumentTypes: types,
+		CRLURL:        crlURL,
+		Created:       o.Now().UTC().Truncate(time.Second),
+	}, cscaCurve, dsCurve, nil
+}
+
+// mrzCountry gives the code of Doc 9303-3 section 5: ISO 3166's three letters
+// but for Germany's one, and codes that ISO has not.
+func mrzCountry(country string) (string, error) {
+	switch country {
+	case "DE":
+		return "D", nil
+	case "UT":
+		return "UTO", nil
+	case "EU":
+		return "EUE", nil
+	case "UN":
+		return "UNO", nil
+	}
+	region, err := language.ParseRegion(country)
+	if err != nil || !region.IsCountry() || region.ISO3() == "ZZZ" {
+		return "", fmt.Errorf("no country has the code %q; for another issuer, give its code in the machine readable zone too", country)
+	}
+	return region.ISO3(), nil
+}
+
+// checkVacant refuses a folder that something stands in.
+func checkVacant(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == configFile {
+			return fmt.Errorf("the folder %w; choose another one, nothing was changed", ErrExists)
+		}
+	}
+	if len(entries) > 0 {
+		return errors.New("the folder is not empty; choose another one, nothing was changed")
+	}
+	return nil
+}
+
+// publish renames temp to dir, which is absent or empty.
+func publish(temp, dir string) error {
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("put the authority in place: %w", err)
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return fmt.Errorf("put the authority in place: %w", err)
+	}
+	return durable.SyncDir(filepath.Dir(dir))
+}
+
+// build fills the folder. authority.json comes last.
+func (a *Authority) build(o Options, cscaCurve, dsCurve *curve.Curve) error {
+	for _, sub := range []string{"csca", "ds", "crl/revoked", "trust", "tls", "stations"} {
+		if err := durable.MkdirAll(a.path(sub), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := a.issueCSCA(cscaCurve); err != nil {
+		return err
+	}
+	if _, err := a.issueDocumentSigner(dsCurve); err != nil {
+		return err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	ca, err := newTLSAuthority(a.path("tls"), a.config.Organization, a.sealer, a.rand, now)
+	if err != nil {
+		return err
+	}
+	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, o.Hosts...)
+	hub, err := makeHub(a.path("hub"), ca, hosts, a.sealer, a.rand, now)
+	if err != nil {
+		return err
+	}
+	record, err := makeStation(a.path("station"), o.StationID, hub, ca, a.sealer, a.rand, now)
+	if err != nil {
+		return err
+	}
+	if err := createJSON(a.path("hub", stationsFolder, o.StationID+".json"), record); err != nil {
+		return err
+	}
+	for _, dir := range []string{"hub", "station"} {
+		if err := durable.MkdirAll(a.path(dir, trustFolder), 0o700); err != nil {
+			return err
+		}
+	}
+	if _, err := a.IssueCRL(); err != nil {
+		return err
+	}
+	return createJSON(a.path(configFile), a.config)
+}
+
+// Open opens the authority in dir. Keys are unsealed when they are needed.
+func Open(dir string, sealer *keystore.Sealer, rand io.Reader, now func() time.Time) (*Authority, error) {
+	a := &Authority{dir: dir, sealer: sealer, rand: rand, now: now}
+	if err := readJSON(a.path(configFile), &a.config); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no authority (it has no %s); `chipid pki init --dir %s` makes one", dir, configFile, dir)
+	} else if err != nil {
+		return nil, fmt.Errorf("open the authority: %w", err)
+	}
+	if err := checkVersion(a.path(configFile), a.config.Version); err != nil {
+		return nil, fmt.Errorf("open the authority: %w", err)
+	}
+	var err error
+	if a.csca, err = readCertificate(a.path(cscaCertFile)); err != nil {
+		return nil, fmt.Errorf("open the authority: %w", err)
+	}
+	return a, nil
+}
+
+// Dir is the authority's folder.
+func (a *Authority) Dir() string { return a.dir }
+
+// TrustDir is the folder a verifier needs.
+func (a *Authority) TrustDir() string { return a.path("trust") }
+
+// StationDir is the folder of the first station, HubDir the hub's.
+func (a *Authority) StationDir() string { return a.path("station") }
+
+// HubDir is the hub's folder.
+func (a *Authority) HubDir() string { return a.path("hub") }
+
+// CSCA is the root certificate.
+func (a *Authority) CSCA() *cert.Certificate { return a.csca }
+
+// CRLURL is the place that certificates name for the revocation list.
+func (a *Authority) CRLURL() string { return a.config.CRLURL }
+
+func (a *Authority) path(parts ...string) string {
+	return filepath.Join(append([]string{a.dir}, parts...)...)
+}
+
+func readCertificate(path string) (*cert.Certificate, error) {
+	raw, err := readFile(path, maxKitFile)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cert.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}

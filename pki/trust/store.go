@@ -1,0 +1,239 @@
+package trust
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"chipid/pki/cert"
+)
+
+// Bounds on a trust folder. The world has some 600 CSCA certificates.
+const (
+	maxFiles    = 10_000
+	maxFileSize = 64 << 20 // a revocation list of a million entries has 40 MB
+	maxAnchors  = 10_000
+)
+
+// Store holds anchors, link certificates and revocation lists. It may be used
+// by several goroutines once it is filled.
+type Store struct {
+	byCountry map[string]*country
+	anchors   int
+	crls      int
+	ignored   []string
+}
+
+// country holds what one country's CSCAs issued. Names are compared only
+// within one: issuer and subject of a CSCA's certificates have the same C
+// (Doc 9303-12 Table 5).
+type country struct {
+	anchors []*cert.Certificate
+	links   []*cert.Certificate // trusted only as far as they lead to an anchor
+	lists   []*list
+}
+
+// list is a revocation list and the certificates it is known to verify with,
+// or not to. A signature over a million entries is checked once.
+type list struct {
+	*cert.CRL
+	mu       sync.Mutex
+	verified map[*cert.Certificate]bool
+}
+
+func (l *list) signedBy(c *cert.Certificate) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	good, known := l.verified[c]
+	if !known {
+		good = l.CheckSignatureFrom(c) == nil
+		l.verified[c] = good
+	}
+	return good
+}
+
+// New gives an empty store. It trusts nobody.
+func New() *Store { return &Store{byCountry: map[string]*country{}} }
+
+// Open reads a trust folder: certificates (.cer .crt .der .pem) and revocation
+// lists (.crl, .pem), in DER or PEM. Subfolders, hidden files and other names
+// are left aside. A file that should be one of these and cannot be read is an
+// error: a revocation list that is silently skipped would turn a revoked
+// signer into a good one.
+func Open(dir string) (*Store, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the trust folder: %w", err)
+	}
+	if len(entries) > maxFiles {
+		return nil, fmt.Errorf("open the trust folder: %s holds %d files, more than the %d that are accepted", dir, len(entries), maxFiles)
+	}
+	s := New()
+	for _, e := range entries {
+		name := e.Name()
+		if e.IsDir() || strings.HasPrefix(name, ".") {
+			continue
+		}
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".cer", ".crt", ".der", ".pem", ".crl":
+			if err := s.addFile(filepath.Join(dir, name)); err != nil {
+				return nil, fmt.Errorf("open the trust folder: %s: %w", filepath.Join(dir, name), err)
+			}
+		default:
+			s.ignored = append(s.ignored, name)
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) addFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return err
+	}
+	if len(raw) > maxFileSize {
+		return fmt.Errorf("more than %d octets", maxFileSize)
+	}
+	if !bytes.Contains(raw, []byte("-----BEGIN ")) {
+		return s.addDER(raw, "")
+	}
+	found := false
+	for {
+		var block *pem.Block
+		if block, raw = pem.Decode(raw); block == nil {
+			break
+		}
+		if err := s.addDER(block.Bytes, block.Type); err != nil {
+			return err
+		}
+		found = true
+	}
+	if !found {
+		return errors.New("holds no readable PEM block")
+	}
+	return nil
+}
+
+func (s *Store) addDER(der []byte, pemType string) error {
+	switch pemType {
+	case "CERTIFICATE":
+		return s.addCertificate(der)
+	case "X509 CRL":
+		return s.addList(der)
+	case "":
+		err := s.addCertificate(der)
+		if err == nil {
+			return nil
+		}
+		if listErr := s.addList(der); listErr != nil {
+			return fmt.Errorf("neither a CSCA certificate (%w) nor a revocation list (%w)", err, listErr)
+		}
+		return nil
+	}
+	return fmt.Errorf("a PEM block %q has no place in a trust folder", pemType)
+}
+
+func (s *Store) addCertificate(der []byte) error {
+	c, err := cert.Parse(der)
+	if err != nil {
+		return err
+	}
+	return s.AddAnchor(c)
+}
+
+func (s *Store) addList(der []byte) error {
+	crl, err := cert.ParseCRL(der)
+	if err != nil {
+		return err
+	}
+	s.AddCRL(crl)
+	return nil
+}
+
+// AddAnchor adds a CSCA certificate. One that names itself as its issuer is
+// an anchor. Any other is a link certificate, by which a CSCA vouches for its
+// successor (Doc 9303-12 section 4.1.4.3): it comes from anywhere, and counts
+// only where it leads to an anchor.
+func (s *Store) AddAnchor(c *cert.Certificate) error {
+	if c.PublicKeyErr != nil {
+		return fmt.Errorf("the public key of %s cannot be read: %w", c.Subject, c.PublicKeyErr)
+	}
+	selfIssued := c.Issuer.Equal(c.Subject)
+	if !selfIssued && !c.IsCA {
+		return fmt.Errorf("%s is no CSCA certificate but one that %s issued", c.Subject, c.Issuer)
+	}
+	if s.anchors >= maxAnchors {
+		return fmt.Errorf("more than %d certificates", maxAnchors)
+	}
+	of := s.country(c.Subject)
+	for _, have := range append(of.anchors, of.links...) {
+		if bytes.Equal(have.Raw, c.Raw) {
+			return nil
+		}
+	}
+	if isLink(c, selfIssued) {
+		of.links = append(of.links, c)
+		return nil
+	}
+	of.anchors = append(of.anchors, c)
+	s.anchors++
+	return nil
+}
+
+// isLink tells a link certificate from a root. A link that keeps the CSCA's
+// name is self-issued too; its issuer's key is another than its own.
+func isLink(c *cert.Certificate, selfIssued bool) bool {
+	if !selfIssued {
+		return true
+	}
+	return len(c.AuthorityKeyID) > 0 && len(c.SubjectKeyID) > 0 && !bytes.Equal(c.AuthorityKeyID, c.SubjectKeyID)
+}
+
+// AddCRL adds a revocation list. Whether it is genuine shows when it is used.
+func (s *Store) AddCRL(crl *cert.CRL) {
+	of := s.country(crl.Issuer)
+	of.lists = append(of.lists, &list{CRL: crl, verified: map[*cert.Certificate]bool{}})
+	s.crls++
+}
+
+func countryCode(n cert.Name) string { return strings.ToUpper(n.Country()) }
+
+func (s *Store) country(n cert.Name) *country {
+	code := countryCode(n)
+	of, ok := s.byCountry[code]
+	if !ok {
+		of = new(country)
+		s.byCountry[code] = of
+	}
+	return of
+}
+
+// AnchorCount is how many CSCA certificates are trusted by themselves.
+func (s *Store) AnchorCount() int { return s.anchors }
+
+// CRLCount is how many revocation lists the store holds.
+func (s *Store) CRLCount() int { return s.crls }
+
+// Anchors lists the anchors of one country by its two-letter code.
+func (s *Store) Anchors(code string) []*cert.Certificate {
+	of, ok := s.byCountry[strings.ToUpper(code)]
+	if !ok {
+		return nil
+	}
+	return append([]*cert.Certificate(nil), of.anchors...)
+}
+
+// Ignored lists the files of the folder that are no certificates or lists by
+// their names.
+func (s *Store) Ignored() []string { return s.ignored }
