@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -253,7 +254,8 @@ func FuzzDecodeFaces(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !faces[0].LengthMismatched && !bytes.Equal(again[8:], record[8:]) {
+		lied := slices.ContainsFunc(faces, func(f Face) bool { return f.LengthMismatched })
+		if !lied && !bytes.Equal(again[8:], record[8:]) {
 			t.Fatalf("%X\nwritten again as\n%X", record, again)
 		}
 	})
