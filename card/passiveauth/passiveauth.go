@@ -1,0 +1,220 @@
+// Package passiveauth is Passive Authentication (Doc 9303-11 §5.1): the
+// issuing state signs the hashes of a document's data groups, and whoever reads
+// them compares.
+//
+//	DG1 … DG16 ──hash──▶ LDSSecurityObject ──CMS──▶ EF.SOD ◀── document signer ◀── CSCA
+//
+// It proves that the data are what the state wrote, and nothing about the chip
+// they came from: files can be copied, which is why chip and active
+// authentication exist. It also says nothing about who the signer is; whether
+// its certificate leads to a trusted CSCA is for pki/trust.
+package passiveauth
+
+import (
+	"bytes"
+	"crypto"
+	_ "crypto/sha1" // of old documents, for verifying only
+	_ "crypto/sha256"
+	_ "crypto/sha512"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"chipid/card/lds"
+	"chipid/pki/cert"
+	"chipid/pki/cms"
+)
+
+var (
+	// ErrNoSOD says that there is nothing to verify against.
+	ErrNoSOD = errors.New("passive authentication: the document has no EF.SOD")
+	// ErrSigner says that the signature over the security object is missing or
+	// does not hold.
+	ErrSigner = errors.New("passive authentication: the signature does not hold")
+	// ErrDataGroup says that a data group is not the one that was signed.
+	ErrDataGroup = errors.New("passive authentication: a data group is not what was signed")
+)
+
+// Options say how to issue. The zero value is a version 0 object with SHA-256.
+type Options struct {
+	// Hash of the data groups.
+	Hash crypto.Hash
+	// LDSVersion and UnicodeVersion, "0108" and "040000", make it a version 1
+	// object.
+	LDSVersion, UnicodeVersion string
+	// Scheme of the signature; zero is what fits the key.
+	Scheme cert.Scheme
+	// SigningTime is claimed in the signature; zero leaves it out.
+	SigningTime time.Time
+}
+
+// Issue signs the data groups of doc and gives EF.SOD. It verifies what it
+// made before it gives it out: a card whose signature does not hold is found
+// at the border, years later, by somebody else.
+func Issue(rand io.Reader, doc *lds.Document, ds *cert.Certificate, signer crypto.Signer, opts Options) ([]byte, error) {
+	if opts.Hash == 0 {
+		opts.Hash = crypto.SHA256
+	}
+	if opts.Hash == crypto.SHA1 {
+		return nil, errors.New("issue EF.SOD: SHA-1 is for verifying old documents only")
+	}
+	object, err := NewSecurityObject(doc, opts.Hash)
+	if err != nil {
+		return nil, err
+	}
+	object.LDSVersion, object.UnicodeVersion = opts.LDSVersion, opts.UnicodeVersion
+	content, err := object.Encode()
+	if err != nil {
+		return nil, err
+	}
+	signed, err := cms.Sign(rand, cms.OIDSecurityObject, content, cms.SignOptions{
+		Certificate: ds, Signer: signer, Scheme: opts.Scheme, SigningTime: opts.SigningTime,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("issue EF.SOD: %w", err)
+	}
+	sod := lds.EncodeSOD(signed)
+
+	var made lds.Document
+	for _, f := range doc.Files() {
+		raw, _ := doc.Get(f)
+		made.Set(f, raw)
+	}
+	made.Set(lds.EFSOD, sod)
+	result, err := Verify(&made)
+	if err == nil {
+		err = result.Err()
+	}
+	if err == nil && !bytes.Equal(result.Signer.Raw, ds.Raw) {
+		err = errors.New("it names another signer")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("issue EF.SOD: what was signed does not verify, so it is not given out: %w", err)
+	}
+	return sod, nil
+}
+
+// Status is how a data group stands to the signed object.
+type Status string
+
+// The statuses. A data group that was read but is not signed is as bad as one
+// that does not match: anybody can have put it there.
+const (
+	Match     Status = "match"
+	Mismatch  Status = "mismatch"
+	NotSigned Status = "not_in_sod"
+	NotRead   Status = "not_read"
+)
+
+// DataGroup is the verdict on one data group.
+type DataGroup struct {
+	Number int
+	Status Status
+}
+
+// Result is what Verify found.
+type Result struct {
+	Object      SecurityObject
+	Signer      *cert.Certificate // nil where none was found
+	SigningTime time.Time         // as claimed; zero where it is not
+	Notes       []string          // oddities of the signature that do not make it fail
+	// Signature is why the signature does not hold, nil where it does.
+	Signature error
+	// DataGroups that are signed or were read, in order.
+	DataGroups []DataGroup
+}
+
+// Err is nil where the signature holds and no data group contradicts it. Data
+// groups that were not read are no error.
+func (r *Result) Err() error {
+	if r.Signature != nil {
+		return r.Signature
+	}
+	var bad []string
+	for _, g := range r.DataGroups {
+		switch g.Status {
+		case Mismatch:
+			bad = append(bad, fmt.Sprintf("DG%d was changed", g.Number))
+		case NotSigned:
+			bad = append(bad, fmt.Sprintf("DG%d is not signed", g.Number))
+		}
+	}
+	if bad != nil {
+		return fmt.Errorf("%w: %s", ErrDataGroup, strings.Join(bad, ", "))
+	}
+	return nil
+}
+
+// Status gives a data group's, NotRead for one that neither was read nor is
+// signed.
+func (r *Result) Status(number int) Status {
+	for _, g := range r.DataGroups {
+		if g.Number == number {
+			return g.Status
+		}
+	}
+	return NotRead
+}
+
+// Verify compares the data groups of doc with its EF.SOD. The signer's
+// certificate is in the EF.SOD or, as LDS version 0 allowed, among others.
+//
+// The error says that there is no EF.SOD or that it cannot be read; everything
+// else is in the result.
+func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
+	raw, ok := doc.Get(lds.EFSOD)
+	if !ok {
+		return nil, ErrNoSOD
+	}
+	message, err := lds.DecodeSOD(raw)
+	if err != nil {
+		return nil, fmt.Errorf("passive authentication: %w", err)
+	}
+	signed, err := cms.Parse(message)
+	if err != nil {
+		return nil, fmt.Errorf("passive authentication: EF.SOD: %w", err)
+	}
+	object, err := ParseSecurityObject(signed.Content)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Object: object}
+	results, err := signed.Verify(cms.VerifyOptions{Certificates: others})
+	switch {
+	case err != nil:
+		r.Signature = fmt.Errorf("%w: %w", ErrSigner, err)
+	case !signed.ContentType.Equal(cms.OIDSecurityObject):
+		// Something else that the same key signed, and that happens to parse.
+		r.Signature = fmt.Errorf("%w: it signs a content of type %s, not a security object", ErrSigner, signed.ContentType)
+	}
+	if len(results) > 0 {
+		r.Signer, r.SigningTime = results[0].Certificate, results[0].SigningTime
+		for _, one := range results {
+			r.Notes = append(r.Notes, one.Notes...)
+		}
+	}
+
+	present, err := NewSecurityObject(doc, object.Hash)
+	if err != nil {
+		return nil, err
+	}
+	for n := 1; n <= lastDataGroup; n++ {
+		want, signed := object.Hashes[n]
+		got, read := present.Hashes[n]
+		switch {
+		case !signed && !read:
+		case !read:
+			r.DataGroups = append(r.DataGroups, DataGroup{n, NotRead})
+		case !signed:
+			r.DataGroups = append(r.DataGroups, DataGroup{n, NotSigned})
+		case subtle.ConstantTimeCompare(want, got) == 1:
+			r.DataGroups = append(r.DataGroups, DataGroup{n, Match})
+		default:
+			r.DataGroups = append(r.DataGroups, DataGroup{n, Mismatch})
+		}
+	}
+	return r, nil
+}
