@@ -1,8 +1,15 @@
 package chip
 
 import (
+	"bytes"
+	"encoding/asn1"
+	"errors"
+
 	"chipid/card/bac"
 	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/pace"
+	"chipid/card/tlv"
 )
 
 // getChallenge starts Basic Access Control (Doc 9303-11 §4.3.4.1).
@@ -45,27 +52,185 @@ func (c *Chip) externalAuthenticate(cmd iso7816.Command) iso7816.Response {
 	if err != nil {
 		return answer(iso7816.SWAuthenticationFailed)
 	}
-	return c.open(keys, response, true)
+	return c.open(keys, response)
 }
 
 // open answers the last command of an access protocol, in plain, and starts
-// secure messaging after it.
-func (c *Chip) open(keys iso7816.SessionKeys, response []byte, withMRZ bool) iso7816.Response {
+// secure messaging after it. Who got here knows the MRZ, or the CAN while it
+// had tries left: either gives the CAN all of them back.
+func (c *Chip) open(keys iso7816.SessionKeys, response []byte) iso7816.Response {
 	channel, err := iso7816.NewSecureMessaging(keys)
 	if err != nil {
 		return answer(iso7816.SWUnknown)
 	}
 	c.channel = channel
-	if withMRZ {
-		c.restoreTries()
-	}
-	return iso7816.Response{Data: response, SW: iso7816.SWSuccess}
-}
-
-// restoreTries gives the CAN all its tries back.
-func (c *Chip) restoreTries() {
 	if c.eeprom.CANWrong != 0 {
 		c.eeprom.CANWrong = 0
 		c.writes++
 	}
+	return iso7816.Response{Data: response, SW: iso7816.SWSuccess}
 }
+
+// What P1-P2 of MANAGE SECURITY ENVIRONMENT sets (TR-03110-3 §B.11.1, B.2).
+const (
+	setPACE              = 0xC1A4 // authentication template, mutual authentication
+	setChipAuth          = 0x41A4 // authentication template, for what follows to compute with
+	setChipAuthAgreement = 0x41A6 // key agreement template: the whole of it, with 3DES
+)
+
+// Data objects of MSE and GENERAL AUTHENTICATE.
+const (
+	doProtocol  tlv.Tag = 0x80
+	doReference tlv.Tag = 0x83 // password
+	doKey       tlv.Tag = 0x84 // domain parameters, or private key
+	doTerminal  tlv.Tag = 0x91 // ephemeral public key of the terminal
+	doDynamic   tlv.Tag = 0x7C
+	doAgreement tlv.Tag = 0x80 // inside doDynamic, in chip authentication
+)
+
+func (c *Chip) manageSecurity(cmd iso7816.Command) iso7816.Response {
+	c.pace = nil
+	if c.eeprom.LifeCycle != Locked {
+		return answer(iso7816.SWConditionsNotSatisfied)
+	}
+	objects, err := tlv.ReadAll(cmd.Data)
+	if err != nil {
+		return answer(iso7816.SWWrongData)
+	}
+	values := make(map[tlv.Tag][]byte, len(objects))
+	for _, o := range objects {
+		if _, twice := values[o.Tag]; twice {
+			return answer(iso7816.SWWrongData)
+		}
+		values[o.Tag] = o.Value
+	}
+	switch uint16(cmd.P1)<<8 | uint16(cmd.P2) {
+	case setPACE:
+		return answer(c.setPACE(values))
+	}
+	return answer(iso7816.SWWrongP1P2)
+}
+
+// setPACE chooses the variant of PACE and the password (Doc 9303-11 §4.4.4.1).
+func (c *Chip) setPACE(values map[tlv.Tag][]byte) iso7816.StatusWord {
+	if c.secured {
+		return iso7816.SWConditionsNotSatisfied
+	}
+	info, ok := c.offeredPACE(values)
+	if !ok {
+		return iso7816.SWWrongData
+	}
+	password, sw := c.password(values[doReference])
+	if sw != iso7816.SWSuccess {
+		return sw
+	}
+	run, err := pace.NewChip(info, password, c.rand)
+	if err != nil {
+		return iso7816.SWFunctionNotSupported
+	}
+	c.pace, c.paceRef = run, password.Ref
+	return iso7816.SWSuccess
+}
+
+// offeredPACE finds in EF.CardAccess what the terminal asks for. It has to say
+// which domain parameters only where there is a choice.
+func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (lds.PACEInfo, bool) {
+	for _, e := range c.eeprom.Files {
+		if e.File != lds.EFCardAccess {
+			continue
+		}
+		infos, err := lds.DecodeCardAccess(e.Content)
+		if err != nil {
+			return lds.PACEInfo{}, false
+		}
+		id, chosen := values[doKey]
+		for _, info := range infos.PACE {
+			if chosen && !(info.HasParameterID && len(id) == 1 && info.ParameterID == int(id[0])) {
+				continue
+			}
+			if isProtocol(values[doProtocol], info.Protocol) {
+				return info, true
+			}
+		}
+	}
+	return lds.PACEInfo{}, false
+}
+
+// isProtocol compares the value of an object identifier as MSE carries it,
+// without tag and length.
+func isProtocol(value []byte, oid asn1.ObjectIdentifier) bool {
+	der, err := asn1.Marshal(oid)
+	return err == nil && bytes.Equal(der, tlv.Encode(tagOID, value))
+}
+
+const tagOID tlv.Tag = 0x06
+
+// password finds the secret that a reference means.
+func (c *Chip) password(reference []byte) (pace.Password, iso7816.StatusWord) {
+	if len(reference) != 1 {
+		return pace.Password{}, iso7816.SWWrongData
+	}
+	var password pace.Password
+	var err error
+	switch reference[0] {
+	case pace.RefMRZ:
+		password, err = pace.MRZPassword(c.eeprom.DocumentNumber, c.eeprom.DateOfBirth, c.eeprom.DateOfExpiry)
+	case pace.RefCAN:
+		switch {
+		case c.eeprom.CAN == "":
+			return pace.Password{}, iso7816.SWReferenceNotFound
+		case c.eeprom.CANWrong >= maxCANTries:
+			return pace.Password{}, iso7816.SWAuthenticationBlocked
+		}
+		password, err = pace.CANPassword(c.eeprom.CAN)
+	default:
+		return pace.Password{}, iso7816.SWReferenceNotFound
+	}
+	if err != nil {
+		return pace.Password{}, iso7816.SWReferenceDataUnusable
+	}
+	return password, iso7816.SWSuccess
+}
+
+// generalAuthenticate is one step of PACE, in plain, or chip authentication,
+// inside secure messaging.
+func (c *Chip) generalAuthenticate(cmd iso7816.Command) iso7816.Response {
+	paceRun := c.pace
+	c.pace = nil
+	switch {
+	case cmd.P1 != 0 || cmd.P2 != 0:
+		return answer(iso7816.SWWrongP1P2)
+	case paceRun != nil && !c.secured:
+		return c.stepPACE(paceRun, cmd.Data)
+	}
+	return answer(iso7816.SWConditionsNotSatisfied)
+}
+
+func (c *Chip) stepPACE(run *pace.Chip, data []byte) iso7816.Response {
+	response, done, err := run.Respond(data)
+	switch {
+	case errors.Is(err, pace.ErrAuthentication):
+		return answer(c.wrongPassword())
+	case err != nil:
+		return answer(iso7816.SWWrongData)
+	case done:
+		return c.open(run.Keys(), response)
+	}
+	c.pace = run
+	return iso7816.Response{Data: response, SW: iso7816.SWSuccess}
+}
+
+// wrongPassword counts a wrong CAN and says how many tries are left.
+func (c *Chip) wrongPassword() iso7816.StatusWord {
+	if c.paceRef != pace.RefCAN {
+		return iso7816.SWAuthenticationFailed
+	}
+	if c.eeprom.CANWrong < maxCANTries {
+		c.eeprom.CANWrong++
+		c.writes++
+	}
+	return swTriesLeft | iso7816.StatusWord(maxCANTries-c.eeprom.CANWrong)
+}
+
+// swTriesLeft is 63Cx.
+const swTriesLeft iso7816.StatusWord = 0x63C0

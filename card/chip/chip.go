@@ -50,6 +50,7 @@ import (
 	"chipid/card/bac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/pace"
 )
 
 // LifeCycle is where in its life a chip is.
@@ -131,7 +132,9 @@ type session struct {
 	secured bool                     // the command under way came through channel
 	room    int                      // data octets that the response under way can hold
 
-	bac *bac.Chip // after GET CHALLENGE
+	bac     *bac.Chip // after GET CHALLENGE
+	pace    *pace.Chip
+	paceRef byte
 
 	chain   *iso7816.Command // what command chaining has gathered so far
 	pending []byte           // what GET RESPONSE has still to give, with its status word

@@ -31,6 +31,10 @@ func instructionFor(ins byte) (instruction, bool) {
 		return instruction{run: (*Chip).getChallenge}, true
 	case insExternalAuthenticate:
 		return instruction{run: (*Chip).externalAuthenticate}, true
+	case insManageSecurity:
+		return instruction{run: (*Chip).manageSecurity}, true
+	case insGeneralAuthenticate:
+		return instruction{run: (*Chip).generalAuthenticate}, true
 	case perso.InsPutData:
 		return instruction{run: (*Chip).putData, writing: true}, true
 	case perso.InsCreateFile:

@@ -9,6 +9,7 @@ import (
 	"chipid/card/bac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/pace"
 	"chipid/card/perso"
 	"chipid/card/tlv"
 	"chipid/pki/curve"
@@ -110,8 +111,9 @@ func (c *Chip) putPasswords(data []byte) iso7816.StatusWord {
 			return iso7816.SWWrongData
 		case e.Value[0] != perso.CAN:
 			return iso7816.SWReferenceNotFound
-		case slices.ContainsFunc(e.Value[1:], func(b byte) bool { return b < '0' || b > '9' }):
-			return iso7816.SWWrongData // a CAN has digits (Doc 9303-11 §4.4.3.1)
+		}
+		if _, err := pace.CANPassword(string(e.Value[1:])); err != nil {
+			return iso7816.SWWrongData
 		}
 	}
 	for _, e := range entries {

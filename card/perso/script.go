@@ -145,6 +145,10 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 	if err := checkFiles(doc, chipidMaxFile); err != nil {
 		return nil, err
 	}
+	hash, err := agree(doc, secrets)
+	if err != nil {
+		return nil, err
+	}
 	s.selectFile("application", 0x04, lds.EMRTDApplication())
 	if err := s.mrz(secrets); err != nil {
 		return nil, err
@@ -159,10 +163,6 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 			key = append(key, tlv.Encode(TagKeyID, keyIDOctets(secrets.KeyID))...)
 		}
 		s.put("PUT DATA key of chip authentication", PutCAKey, key)
-	}
-	hash, err := activeAuthenticationHash(doc, secrets)
-	if err != nil {
-		return nil, err
 	}
 	switch key := secrets.ActiveAuthentication.(type) {
 	case nil:
@@ -212,6 +212,9 @@ func (s *script) jmrtd(doc *lds.Document, secrets Secrets) ([]Step, error) {
 		if f.InMasterFile() {
 			return nil, fmt.Errorf("%w: the JMRTD applet has no master file for %s; build a document without PACE for it", ErrUnfit, f)
 		}
+	}
+	if _, err := agree(doc, secrets); err != nil {
+		return nil, err
 	}
 	s.selectFile("application", 0x04, lds.EMRTDApplication())
 	if err := s.mrz(secrets); err != nil {
@@ -281,18 +284,3 @@ const (
 	HashSHA384 byte = 4
 	HashSHA512 byte = 5
 )
-
-// activeAuthenticationHash is the hash the chip has to sign with.
-func activeAuthenticationHash(doc *lds.Document, secrets Secrets) (byte, error) {
-	key, ok := secrets.ActiveAuthentication.(*curve.PrivateKey)
-	if !ok {
-		return HashSHA256, nil
-	}
-	switch size := key.Curve().BitSize(); {
-	case size > 384:
-		return HashSHA512, nil
-	case size > 256:
-		return HashSHA384, nil
-	}
-	return HashSHA256, nil
-}

@@ -1,0 +1,104 @@
+package perso
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+
+	"chipid/card/lds"
+	"chipid/card/mrz"
+	"chipid/pki/curve"
+)
+
+// agree refuses secrets that are not this document's: a chip whose password
+// does not open it, or which fails its own proof, is found out here and not
+// after the card is printed. It gives the hash of active authentication.
+func agree(doc *lds.Document, secrets Secrets) (hash byte, err error) {
+	if err := agreeMRZ(doc, secrets); err != nil {
+		return 0, err
+	}
+	infos, err := securityInfos(doc)
+	if err != nil {
+		return 0, err
+	}
+	if err := agreeChipAuthentication(infos, secrets); err != nil {
+		return 0, err
+	}
+	return activeAuthenticationHash(infos, secrets)
+}
+
+func agreeMRZ(doc *lds.Document, secrets Secrets) error {
+	dg1, _ := doc.Get(lds.DG1)
+	info, err := lds.DecodeDG1(dg1)
+	if err != nil && !errors.Is(err, mrz.ErrCheckDigit) {
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
+	}
+	trim := func(s string) string { return strings.TrimRight(s, "<") }
+	for _, field := range []struct{ name, ours, theirs string }{
+		{"document number", trim(secrets.DocumentNumber), trim(info.DocumentNumber)},
+		{"date of birth", secrets.DateOfBirth, info.DateOfBirth},
+		{"date of expiry", secrets.DateOfExpiry, info.DateOfExpiry},
+	} {
+		if field.ours != field.theirs {
+			return fmt.Errorf("%w: the %s of the MRZ password is not the one in DG1; document and secrets are of two cards", ErrUnfit, field.name)
+		}
+	}
+	return nil
+}
+
+func securityInfos(doc *lds.Document) (lds.SecurityInfos, error) {
+	raw, ok := doc.Get(lds.DG14)
+	if !ok {
+		return lds.SecurityInfos{}, nil
+	}
+	infos, err := lds.DecodeDG14(raw)
+	if err != nil {
+		return lds.SecurityInfos{}, fmt.Errorf("%w: %w", ErrUnfit, err)
+	}
+	return infos, nil
+}
+
+// agreeChipAuthentication looks for the secret key's public half in DG14. DG14
+// gives it as a SubjectPublicKeyInfo, which ends with the point.
+func agreeChipAuthentication(infos lds.SecurityInfos, secrets Secrets) error {
+	if secrets.ChipAuthentication == nil {
+		if len(infos.ChipAuthenticationPublicKeys) > 0 {
+			return fmt.Errorf("%w: DG14 promises chip authentication and the secrets have no key for it", ErrUnfit)
+		}
+		return nil
+	}
+	point := secrets.ChipAuthentication.PublicKey().Point.Bytes()
+	for _, public := range infos.ChipAuthenticationPublicKeys {
+		sameID := public.KeyID == nil && secrets.KeyID == nil ||
+			public.KeyID != nil && secrets.KeyID != nil && public.KeyID.Cmp(secrets.KeyID) == 0
+		if sameID && strings.HasSuffix(string(public.SubjectPublicKeyInfo), string(point)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the key of chip authentication is not one of DG14's; document and secrets are of two cards", ErrUnfit)
+}
+
+// activeAuthenticationHash is the hash the chip has to sign with: for ECDSA the
+// one that DG14 announces (Doc 9303-11 §6.1.2.2), for RSA chipid's choice.
+func activeAuthenticationHash(infos lds.SecurityInfos, secrets Secrets) (byte, error) {
+	if _, ok := secrets.ActiveAuthentication.(*curve.PrivateKey); !ok {
+		return HashSHA256, nil
+	}
+	if len(infos.ActiveAuthentication) != 1 {
+		return 0, fmt.Errorf("%w: DG14 does not say which hash active authentication signs with", ErrUnfit)
+	}
+	h, ok := infos.ActiveAuthentication[0].Hash()
+	if !ok {
+		return 0, fmt.Errorf("%w: DG14 names an algorithm of active authentication that is not known", ErrUnfit)
+	}
+	for number, known := range map[byte]crypto.Hash{
+		HashSHA1: crypto.SHA1, HashSHA224: crypto.SHA224, HashSHA256: crypto.SHA256,
+		HashSHA384: crypto.SHA384, HashSHA512: crypto.SHA512,
+	} {
+		if h == known {
+			return number, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: the chip cannot sign with %s", ErrUnfit, h)
+}
