@@ -1,0 +1,7 @@
+//go:build !unix
+
+package hub
+
+const canLimitFiles = false
+
+func limitFiles(uint64) error { return nil }
