@@ -478,7 +478,7 @@ func (a *Authority) issueCRL() (*IssuedCRL, error) {
 }
 
 // revocations reads what is revoked, in order of serial number.
-func (a *Authority) revocations() ([]cert.RevokedEntry, error) {
+func (a *Authority) revocations() ([]cert.Revocation, error) {
 	entries, err := os.ReadDir(a.path("crl", "revoked"))
 	if err != nil {
 		return nil, err
@@ -486,7 +486,7 @@ func (a *Authority) revocations() ([]cert.RevokedEntry, error) {
 	if len(entries) > maxRevoked {
 		return nil, fmt.Errorf("more than %d revocations", maxRevoked)
 	}
-	var out []cert.RevokedEntry
+	var out []cert.Revocation
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
 			continue // a temporary file
@@ -500,9 +500,9 @@ func (a *Authority) revocations() ([]cert.RevokedEntry, error) {
 		if !ok || r.SerialNumber+".json" != e.Name() || r.RevokedAt.IsZero() {
 			return nil, fmt.Errorf("%s is not the record of a revocation", path)
 		}
-		out = append(out, cert.RevokedEntry{SerialNumber: serial, RevokedAt: r.RevokedAt})
+		out = append(out, cert.Revocation{SerialNumber: serial, When: r.RevokedAt})
 	}
-	slices.SortFunc(out, func(x, y cert.RevokedEntry) int { return x.SerialNumber.Cmp(y.SerialNumber) })
+	slices.SortFunc(out, func(x, y cert.Revocation) int { return x.SerialNumber.Cmp(y.SerialNumber) })
 	return out, nil
 }
 

@@ -215,8 +215,8 @@ func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) R
 		}
 		// That it is absent from a list of some certificates only, or of
 		// changes only, says nothing.
-		if l.Unsupported != nil {
-			partial = l.Unsupported
+		if err := l.partial(); err != nil {
+			partial = err
 			continue
 		}
 		if newest == nil || l.ThisUpdate.After(newest.ThisUpdate) {
@@ -247,6 +247,15 @@ func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) R
 		}
 	}
 	return unknown
+}
+
+// partial tells why a list does not speak for all certificates: a critical
+// extension makes it another kind of list, or one cannot be read.
+func (l *list) partial() error {
+	if len(l.UnhandledCriticals) > 0 {
+		return fmt.Errorf("it has the critical extension %v, which this program does not know", l.UnhandledCriticals[0])
+	}
+	return errors.Join(l.ExtensionErrs...)
 }
 
 // due is when a list stops being current.
