@@ -1,3 +1,0 @@
-package enroll
-
-func profileProblems(a *Application) Problems { return nil }
