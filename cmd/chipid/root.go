@@ -8,7 +8,9 @@ import (
 )
 
 // verbs are the commands, in the order of `chipid --help`.
-var verbs = []func(*app) *cobra.Command{}
+var verbs = []func(*app) *cobra.Command{
+	newPKICommand,
+}
 
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{

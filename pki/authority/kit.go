@@ -383,7 +383,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 // the hub about it. It gives the folder and the hub's record of the station.
 //
 // The record is written last: a station that the hub does not know can do
-// nothing, and an AddStation that was killed can be run again.
+// nothing.
 func (a *Authority) AddStation(id string) (dir, record string, err error) {
 	fail := func(err error) (string, string, error) {
 		return "", "", fmt.Errorf("add station %q: %w", id, err)
@@ -398,6 +398,12 @@ func (a *Authority) AddStation(id string) (dir, record string, err error) {
 	}
 	if _, err := os.Stat(record); err == nil {
 		return fail(errors.New("the hub knows a station of that name already; choose another"))
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	// The folder may hold a queue of applications, so it is never replaced.
+	if _, err := os.Lstat(dir); err == nil {
+		return fail(fmt.Errorf("%s is there already, though the hub does not know the station: move the folder away, or choose another name", dir))
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
@@ -423,11 +429,6 @@ func (a *Authority) AddStation(id string) (dir, record string, err error) {
 		return fail(err)
 	}
 	if err := a.fillTrust(filepath.Join(temp, trustFolder), crl); err != nil {
-		return fail(err)
-	}
-	// A folder without a record is left of a try that was killed; nobody can
-	// have used it.
-	if err := os.RemoveAll(dir); err != nil {
 		return fail(err)
 	}
 	if err := os.Rename(temp, dir); err != nil {

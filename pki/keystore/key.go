@@ -31,13 +31,22 @@ func LoadKey(place string, sealer *Sealer) (crypto.Signer, error) {
 		}
 		path = rest
 	}
-	der, err := LoadSecret(path, purposeKey, sealer)
+	sealed, err := readBounded(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the key: %w", err)
 	}
-	key, err := cert.ParsePKCS8(der)
+	key, err := OpenKey(sealed, sealer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return key, nil
+}
+
+// OpenKey opens the content of a file that SaveKey wrote.
+func OpenKey(sealed []byte, sealer *Sealer) (crypto.Signer, error) {
+	der, err := sealer.Open(purposeKey, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return cert.ParsePKCS8(der)
 }

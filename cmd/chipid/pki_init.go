@@ -1,0 +1,106 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"chipid/pki/authority"
+	"chipid/pki/curve"
+)
+
+func newPKIInitCommand(a *app) *cobra.Command {
+	var o authority.Options
+	var cscaCurve, dsCurve string
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a ready authority: CSCA, document signer, station and hub keys",
+		Long: `Makes an issuing authority in a new folder: the CSCA and its certificate, a
+first document signer, an empty revocation list, a trust folder for readers,
+and ready folders for a capture station and for the hub. The folder appears
+whole or not at all.`,
+		Example: `  chipid pki init --dir PKI --country VN
+  chipid pki init --dir PKI --country VN --organization "Bộ Công an" --host hub.example.org
+  chipid pki init --dir TEST --country UT --ds-curve brainpoolP256r1`,
+		Args: exactArgs(),
+	}
+	dir := dirFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.Country, "country", "", "two-letter code of the country, such as VN")
+	flags.StringVar(&o.MRZCountry, "mrz-country", "", "the country's code in the machine readable zone (default: ISO 3166's three letters)")
+	flags.StringVar(&o.Organization, "organization", "chipid", "organization in the certificates' names")
+	flags.StringVar(&cscaCurve, "csca-curve", curve.P384().Name(), "curve of the CSCA's key")
+	flags.StringVar(&dsCurve, "ds-curve", curve.P256().Name(), "curve of document signers' keys")
+	flags.StringSliceVar(&o.DocumentTypes, "document-type", []string{"I", "ID"}, "document types that the signers may sign, as in the machine readable zone")
+	flags.StringVar(&o.CRLURL, "crl-url", "", "where readers can fetch the revocation list (default: a place under csca.example, which leads nowhere)")
+	flags.StringSliceVar(&o.Hosts, "host", nil, "name or address of the hub beside localhost (repeatable)")
+	flags.StringVar(&o.StationID, "station-id", "station-1", "name of the first capture station")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.Country == "" {
+			return usageErrorf("--country is missing, such as --country VN")
+		}
+		var ok bool
+		if o.CSCACurve, ok = curve.ByName(cscaCurve); !ok {
+			return usageErrorf("--csca-curve: %s", unknownCurve(cscaCurve))
+		}
+		if o.DSCurve, ok = curve.ByName(dsCurve); !ok {
+			return usageErrorf("--ds-curve: %s", unknownCurve(dsCurve))
+		}
+		sealer, err := a.sealer()
+		if err != nil {
+			return err
+		}
+		o.Sealer, o.Rand, o.Now = sealer, a.rand, a.now
+		auth, err := authority.Init(*dir, o)
+		if err != nil {
+			return err
+		}
+		return a.tellAuthority(auth, o.StationID, o.CRLURL == "")
+	}
+	return cmd
+}
+
+func unknownCurve(name string) string {
+	msg := "there is no curve " + name + "; there are"
+	for _, c := range curve.Named() {
+		msg += " " + c.Name()
+	}
+	return msg
+}
+
+// tellAuthority says what init made and what to do next.
+func (a *app) tellAuthority(auth *authority.Authority, station string, noCRLPlace bool) error {
+	signers, err := auth.DocumentSigners()
+	if err != nil {
+		return err
+	}
+	if a.asJSON {
+		return a.printJSON(struct {
+			Dir             string                     `json:"dir"`
+			CSCA            string                     `json:"csca"`
+			DocumentSigners []authority.DocumentSigner `json:"documentSigners"`
+			Trust           string                     `json:"trust"`
+			Station         string                     `json:"station"`
+			StationID       string                     `json:"stationId"`
+			Hub             string                     `json:"hub"`
+		}{auth.Dir(), auth.CSCA().Subject.String(), signers, auth.TrustDir(), auth.StationDir(), station, auth.HubDir()})
+	}
+	csca := auth.CSCA()
+	a.printf("Made an authority in %s\n\n", auth.Dir())
+	a.printf("  csca/     %s\n", csca.Subject)
+	a.printf("            certificate %s, key signs until %s\n", until(csca.NotBefore, csca.NotAfter), day(csca.PrivateKeyUsage.NotAfter))
+	for _, ds := range signers {
+		a.printf("  ds/       %s\n", ds.Subject)
+		a.printf("            certificate %s, key signs until %s\n", until(ds.NotBefore, ds.NotAfter), day(ds.SignsUntil))
+	}
+	a.printf("  trust/    CSCA certificate and revocation list: what --trust takes\n")
+	a.printf("  station/  ready folder of the capture station %s\n", station)
+	a.printf("  hub/      ready folder of the hub\n\n")
+	if noCRLPlace {
+		a.printf("The certificates name %s for the revocation list,\nwhich leads nowhere: fit for tests. Give --crl-url for a real authority.\n\n", auth.CRLURL())
+	}
+	a.printf("Next:\n")
+	a.printf("  keep a copy of %s in a safe, and the passphrase in another;\n", auth.Dir())
+	a.printf("  carry station/ to the station, hub/ to the hub, trust/ to every reader;\n")
+	a.printf("  issue a new revocation list every month:   chipid pki crl --dir %s\n", auth.Dir())
+	a.printf("  and a new document signer every two months: chipid pki ds --dir %s\n", auth.Dir())
+	return nil
+}
