@@ -47,6 +47,7 @@ type Application struct {
 	ChangedAt   time.Time       `json:"changedAt"` // when State or content last changed
 	Photo       *Blob           `json:"photo,omitempty"`
 	Evidence    []Evidence      `json:"evidence,omitempty"` // the newest of each role counts; see Latest
+	Batch       string          `json:"batch,omitempty"`    // the batch whose line makes the card; see AtLine
 	Packet      *Packet         `json:"packet,omitempty"`   // from sealed on
 	Receipt     []byte          `json:"receipt,omitempty"`  // the centre's, from received on
 	Reason      string          `json:"reason,omitempty"`   // why quarantined or rejected
@@ -106,6 +107,11 @@ func (a *Application) Latest(role Role) *Evidence {
 	}
 	return nil
 }
+
+// AtLine tells whether the card is being made: a batch has the application,
+// and no read-back of an issued card has come from it yet. Meanwhile the
+// application must neither leave the station nor be given to another batch.
+func (a *Application) AtLine() bool { return a.Batch != "" && a.Latest(IssuedCard) == nil }
 
 // Blobs gives every blob the application refers to.
 func (a *Application) Blobs() []Blob {

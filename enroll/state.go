@@ -45,6 +45,8 @@ const (
 	Assess         Action = "check"           // its data checked again, nothing changed
 	AttachEvidence Action = "attach-evidence" // a chip was read
 	Approve        Action = "approve"
+	Assign         Action = "assign"   // to a batch line, which makes the card
+	Unassign       Action = "unassign" // taken off the line without a card
 	Reject         Action = "reject"
 	Quarantine     Action = "quarantine"
 	Release        Action = "release" // from quarantine
@@ -63,6 +65,8 @@ var moves = map[Action]struct{ from, to []State }{
 	Assess:         {from: []State{Draft, Complete}, to: []State{Draft, Complete}},
 	AttachEvidence: {from: []State{Draft, Complete, Approved, Quarantined}}, // stays where it is
 	Approve:        {from: []State{Complete}, to: []State{Approved}},
+	Assign:         {from: []State{Approved}}, // stays where it is
+	Unassign:       {from: []State{Approved}}, // stays where it is
 	Reject:         {from: []State{Draft, Complete, Approved, Quarantined}, to: []State{Rejected}},
 	Quarantine:     {from: []State{Approved, Sealed, Sent}, to: []State{Quarantined}},
 	Release:        {from: []State{Quarantined}, to: []State{Approved}},

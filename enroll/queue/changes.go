@@ -493,6 +493,9 @@ func (q *Queue) Reject(by string, id enroll.ID, reason string) (*enroll.Applicat
 		return nil, errors.New("reject: a reason is needed")
 	}
 	return q.alter(by, id, enroll.Reject, reason, func(c *change, a *enroll.Application) error {
+		if a.AtLine() {
+			return &AssignedError{ID: id, Batch: a.Batch}
+		}
 		a.State, a.Reason = enroll.Rejected, cut(reason)
 		return nil
 	})
@@ -556,6 +559,9 @@ const maxManifest = 64 << 10
 // all, so that numbers have no gaps and none is used twice.
 func (q *Queue) MarkSealed(by string, id enroll.ID, seal func(sequence uint64, a *enroll.Application) (*NewPacket, error)) (*enroll.Application, error) {
 	return q.alter(by, id, enroll.Seal, "", func(c *change, a *enroll.Application) error {
+		if a.AtLine() {
+			return &AssignedError{ID: id, Batch: a.Batch}
+		}
 		sequence := c.book.Packets + 1
 		p, err := seal(sequence, a)
 		if err != nil {
