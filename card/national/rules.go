@@ -210,9 +210,9 @@ func (c *checker) dates(now time.Time) (birth time.Time, ok bool) {
 			c.fault("dateOfExpiry", "before-issue", "trước ngày cấp", "is before the date of issue")
 		case ok && expiry.Before(birth):
 			c.fault("dateOfExpiry", "before-birth", "trước ngày sinh", "is before the date of birth")
-		case expiry.Year() >= now.Year()+100:
-			// The zone has two digits for the year.
-			c.fault("dateOfExpiry", "too-late", "cách hơn 100 năm", "is a hundred years away or more")
+		case expiry.Year() >= now.Year()+50:
+			// The zone has two digits for the year (see mrz.ExpiryDate).
+			c.fault("dateOfExpiry", "too-late", "cách từ 50 năm trở lên", "is fifty years away or more")
 		}
 	}
 	return birth, ok
