@@ -21,7 +21,7 @@ import (
 // maxCRL bounds a revocation list; a million entries have some 40 MB.
 const maxCRL = 1 << 28
 
-// CRL is a certificate revocation list as it was read. It holds 24 octets for
+// CRL is a certificate revocation list as it was read. It holds 16 octets for
 // each entry beside the list itself, and finds a serial number by bisection.
 type CRL struct {
 	Raw       []byte
@@ -53,7 +53,7 @@ type crlEntry struct {
 	when   int64
 }
 
-// extensions of lists that a reader must obey and this one does not.
+// oidCertificateIssuer marks the entries of indirect lists.
 var oidCertificateIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
 
 // ParseCRL reads a revocation list in DER.
