@@ -78,43 +78,44 @@ const (
 	setChipAuthAgreement = 0x41A6 // key agreement template: the whole of it, with 3DES
 )
 
-// Data objects of MSE and GENERAL AUTHENTICATE.
+// Data objects of MSE:Set AT for PACE.
 const (
-	doProtocol  tlv.Tag = 0x80
-	doReference tlv.Tag = 0x83 // password
-	doKey       tlv.Tag = 0x84 // domain parameters, or private key
-	doTerminal  tlv.Tag = 0x91 // ephemeral public key of the terminal
-	doDynamic   tlv.Tag = 0x7C
-	doAgreement tlv.Tag = 0x80 // inside doDynamic, in chip authentication
+	doProtocol   tlv.Tag = 0x80
+	doReference  tlv.Tag = 0x83
+	doParameters tlv.Tag = 0x84
 )
 
 func (c *Chip) manageSecurity(cmd iso7816.Command) iso7816.Response {
-	c.pace = nil
+	c.pace, c.ca = nil, nil
 	if c.eeprom.LifeCycle != Locked {
 		return answer(iso7816.SWConditionsNotSatisfied)
 	}
-	objects, err := tlv.ReadAll(cmd.Data)
-	if err != nil {
-		return answer(iso7816.SWWrongData)
-	}
-	values := make(map[tlv.Tag][]byte, len(objects))
-	for _, o := range objects {
-		if _, twice := values[o.Tag]; twice {
-			return answer(iso7816.SWWrongData)
-		}
-		values[o.Tag] = o.Value
-	}
 	switch uint16(cmd.P1)<<8 | uint16(cmd.P2) {
 	case setPACE:
-		return answer(c.setPACE(values))
+		return answer(c.setPACE(cmd.Data))
+	case setChipAuth:
+		return answer(c.setChipAuthentication(cmd.Data))
+	case setChipAuthAgreement:
+		return answer(c.agreeWith3DES(cmd.Data))
 	}
 	return answer(iso7816.SWWrongP1P2)
 }
 
 // setPACE chooses the variant of PACE and the password (Doc 9303-11 §4.4.4.1).
-func (c *Chip) setPACE(values map[tlv.Tag][]byte) iso7816.StatusWord {
+func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 	if c.secured {
 		return iso7816.SWConditionsNotSatisfied
+	}
+	objects, err := tlv.ReadAll(data)
+	if err != nil {
+		return iso7816.SWWrongData
+	}
+	values := make(map[tlv.Tag][]byte, len(objects))
+	for _, o := range objects {
+		if _, twice := values[o.Tag]; twice {
+			return iso7816.SWWrongData
+		}
+		values[o.Tag] = o.Value
 	}
 	info, ok := c.offeredPACE(values)
 	if !ok {
@@ -143,7 +144,7 @@ func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (lds.PACEInfo, bool) {
 		if err != nil {
 			return lds.PACEInfo{}, false
 		}
-		id, chosen := values[doKey]
+		id, chosen := values[doParameters]
 		for _, info := range infos.PACE {
 			if chosen && !(info.HasParameterID && len(id) == 1 && info.ParameterID == int(id[0])) {
 				continue
@@ -195,13 +196,15 @@ func (c *Chip) password(reference []byte) (pace.Password, iso7816.StatusWord) {
 // generalAuthenticate is one step of PACE, in plain, or chip authentication,
 // inside secure messaging.
 func (c *Chip) generalAuthenticate(cmd iso7816.Command) iso7816.Response {
-	paceRun := c.pace
-	c.pace = nil
+	paceRun, caRun := c.pace, c.ca
+	c.pace, c.ca = nil, nil
 	switch {
 	case cmd.P1 != 0 || cmd.P2 != 0:
 		return answer(iso7816.SWWrongP1P2)
 	case paceRun != nil && !c.secured:
 		return c.stepPACE(paceRun, cmd.Data)
+	case caRun != nil && c.secured:
+		return c.agree(caRun, cmd.Data)
 	}
 	return answer(iso7816.SWConditionsNotSatisfied)
 }

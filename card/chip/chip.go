@@ -48,6 +48,7 @@ import (
 	"slices"
 
 	"chipid/card/bac"
+	"chipid/card/eac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/pace"
@@ -135,6 +136,7 @@ type session struct {
 	bac     *bac.Chip // after GET CHALLENGE
 	pace    *pace.Chip
 	paceRef byte
+	ca      *eac.Chip // after MSE:Set AT
 
 	chain   *iso7816.Command // what command chaining has gathered so far
 	pending []byte           // what GET RESPONSE has still to give, with its status word

@@ -35,6 +35,8 @@ func instructionFor(ins byte) (instruction, bool) {
 		return instruction{run: (*Chip).manageSecurity}, true
 	case insGeneralAuthenticate:
 		return instruction{run: (*Chip).generalAuthenticate}, true
+	case insInternalAuthenticate:
+		return instruction{run: (*Chip).internalAuthenticate}, true
 	case perso.InsPutData:
 		return instruction{run: (*Chip).putData, writing: true}, true
 	case perso.InsCreateFile:

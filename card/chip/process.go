@@ -44,7 +44,7 @@ func (c *Chip) endSession() {
 		return
 	}
 	c.channel, c.next, c.secured = nil, nil, false
-	c.chain = nil
+	c.chain, c.ca = nil, nil
 }
 
 // largestData is how much response data an APDU with this Ne can hold.

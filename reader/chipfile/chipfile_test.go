@@ -1,0 +1,184 @@
+package chipfile_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chipid/card/chip"
+	"chipid/pki/keystore"
+	"chipid/reader/chipfile"
+)
+
+func sealer(t *testing.T, passphrase string) *keystore.Sealer {
+	t.Helper()
+	s, err := keystore.NewSealer([]byte(passphrase), keystore.Params{Passes: 1, MemoryKiB: 8, Lanes: 1}, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func create(t *testing.T, path string, s *keystore.Sealer) *chipfile.File {
+	t.Helper()
+	f, err := chipfile.Create(path, s, chip.Options{Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const (
+	selectApplication = "00a4040c07a0000002471001"
+	putMRZ            = "00da00622062" + "1e" + "5f1f09" + "323033303132333435" + "5f1806" + "303330343135" + "5f1906" + "323830343135"
+)
+
+func send(t *testing.T, f *chipfile.File, command string) string {
+	t.Helper()
+	raw, err := hex.DecodeString(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(f.Process(raw))
+}
+
+func TestAnsweredIsSaved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "card.chip")
+	s := sealer(t, "one")
+	f := create(t, path, s)
+	fresh, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, f, selectApplication); got != "9000" {
+		t.Fatal(got)
+	}
+	if now, _ := os.ReadFile(path); !bytes.Equal(now, fresh) {
+		t.Error("a command that writes nothing wrote the file")
+	}
+	if got := send(t, f, putMRZ); got != "9000" {
+		t.Fatal(got)
+	}
+	// No Save, no Close: as after kill -9.
+	again, err := chipfile.Open(path, sealer(t, "one"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.Chip().LifeCycle(); got != chip.Personalising {
+		t.Errorf("the chip answered that it is personalising; its file says %v", got)
+	}
+	if !bytes.Equal(again.Chip().Serial(), f.Chip().Serial()) {
+		t.Error("another serial number")
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(raw, []byte("203012345")) {
+		t.Error("the password stands in the file in plain")
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "card.chip")
+	create(t, path, sealer(t, "one"))
+
+	if _, err := chipfile.Open(path, sealer(t, "two"), rand.Reader); !errors.Is(err, keystore.ErrWrongPassphrase) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	if _, err := chipfile.Create(path, sealer(t, "one"), chip.Options{Rand: rand.Reader}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("creating over a chip: %v", err)
+	}
+	if _, err := chipfile.Open(filepath.Join(dir, "none"), sealer(t, "one"), rand.Reader); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty":   {},
+		"text":    []byte("this is not a chip"),
+		"cut":     whole[:len(whole)-1],
+		"flipped": append(bytes.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1),
+		"huge":    bytes.Repeat(whole, 1+(2<<20)/len(whole)),
+	} {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chipfile.Open(p, sealer(t, "one"), rand.Reader); err == nil || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Something else that was sealed under the same passphrase is no chip.
+	other := filepath.Join(dir, "key")
+	if err := keystore.SaveSecret(other, "private key", []byte("secret"), sealer(t, "one")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chipfile.Open(other, sealer(t, "one"), rand.Reader); err == nil {
+		t.Error("a sealed key was taken for a chip")
+	}
+}
+
+// Two programs with one chip: the second to write is refused, and neither
+// undoes what the other did.
+func TestTwoProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "card.chip")
+	s := sealer(t, "one")
+	a := create(t, path, s)
+	b, err := chipfile.Open(path, s, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, a, selectApplication)
+	send(t, b, selectApplication)
+	if got := send(t, a, putMRZ); got != "9000" {
+		t.Fatal(got)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, b, putMRZ); got != "6581" {
+		t.Errorf("the other program's chip answers %s", got)
+	}
+	if !errors.Is(b.Err(), chipfile.ErrChanged) {
+		t.Errorf("Err: %v", b.Err())
+	}
+	if got := send(t, b, selectApplication); got != "6581" {
+		t.Errorf("a chip that could not be saved goes on answering: %s", got)
+	}
+	if now, _ := os.ReadFile(path); !bytes.Equal(now, after) {
+		t.Error("the first program's chip was overwritten")
+	}
+}
+
+// A chip whose file cannot be written does not say that it has written.
+func TestUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := create(t, filepath.Join(dir, "card.chip"), sealer(t, "one"))
+	send(t, f, selectApplication)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, f, putMRZ); got != "6581" {
+		t.Errorf("answered %s", got)
+	}
+	if f.Err() == nil {
+		t.Error("no error")
+	}
+}
