@@ -72,7 +72,7 @@ func CheckPhoto(data []byte) (Info, error) {
 
 func decodePhoto(data []byte) (Info, image.Image, error) {
 	if len(data) > MaxPhotoBytes {
-		return Info{}, nil, fmt.Errorf("%w: %.1f MB; send at most %d MB", ErrPhotoTooLarge, float64(len(data))/(1<<20), MaxPhotoBytes>>20)
+		return Info{}, nil, fmt.Errorf("%w: more than %d MB", ErrPhotoTooLarge, MaxPhotoBytes>>20)
 	}
 	if len(data) == 0 {
 		return Info{}, nil, fmt.Errorf("%w: it is empty", ErrNotAPicture)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"chipid/card/biometric"
@@ -28,6 +29,15 @@ const (
 	AARSA   AAKey = "rsa" // 2048 bits
 	AANone  AAKey = "none"
 )
+
+// AAKeyByName finds a kind.
+func AAKeyByName(name string) (AAKey, error) {
+	switch k := AAKey(name); k {
+	case AAECDSA, AARSA, AANone:
+		return k, nil
+	}
+	return "", fmt.Errorf("there is no kind of active authentication key %q; there are ecdsa, rsa and none", name)
+}
 
 // rsaBits: with 2048 the answer to INTERNAL AUTHENTICATE has 256 octets, which
 // is the most that short APDUs carry.
@@ -65,6 +75,10 @@ func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 	}
 	if o.Certificate == nil || o.Signer == nil {
 		return nil, none, errors.New("build the document: there is no document signer")
+	}
+	if of := o.Certificate.Issuer.Country(); !strings.EqualFold(of, o.Profile.Country()) {
+		// A reader compares the state in the zone with the state that signed.
+		return nil, none, fmt.Errorf("build the document: the document signer is of %s, the card of %s", of, o.Profile.Country())
 	}
 	info, err := o.Profile.MRZ(p)
 	if err != nil {
@@ -203,7 +217,7 @@ func activeAuthenticationKey(o BuildOptions) (crypto.Signer, error) {
 	case AANone:
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("there is no kind of active authentication key %q; there are ecdsa, rsa and none", o.ActiveAuthentication)
+		_, err = AAKeyByName(string(o.ActiveAuthentication))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make the key of active authentication: %w", err)

@@ -10,6 +10,7 @@ import (
 // verbs are the commands, in the order of `chipid --help`.
 var verbs = []func(*app) *cobra.Command{
 	newPKICommand,
+	newCardCommand,
 }
 
 func newRootCommand(a *app) *cobra.Command {

@@ -4,16 +4,20 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"chipid/card/artwork/portrait"
 )
 
 // TestMain lets the test binary stand in for chipid: the scripts under
 // testdata/script run it as a user would. CHIPID_TEST_CLOCK sets its clock;
-// the real program has no such switch.
+// the real program has no such switch. `portrait SEED FILE` draws a photo of
+// nobody.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"chipid": func() {
@@ -29,6 +33,15 @@ func TestMain(m *testing.M) {
 			code := a.run(ctx, os.Args[1:])
 			stop()
 			os.Exit(code)
+		},
+		"portrait": func() {
+			seed, err := strconv.ParseUint(os.Args[1], 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			if err := os.WriteFile(os.Args[2], portrait.JPEG(portrait.Look{Seed: seed, Age: 30}), 0o600); err != nil {
+				panic(err)
+			}
 		},
 	})
 }

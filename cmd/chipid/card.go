@@ -1,0 +1,20 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newCardCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "card",
+		Short: "Build cards, put them on chips, draw their faces",
+		Long: `A card goes from a person's data to a chip in two steps: build makes the signed
+files and the chip's secrets in a folder, personalize puts a folder on a chip.`,
+		Example: `  chipid card build applicant.json --photo face.jpg --pki PKI --out CARD
+  chipid card show CARD`,
+	}
+	for _, sub := range []func(*app) *cobra.Command{
+		newCardBuildCommand, newCardShowCommand,
+	} {
+		cmd.AddCommand(sub(a))
+	}
+	return cmd
+}

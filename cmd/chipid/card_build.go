@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"chipid/card/biometric"
+	"chipid/card/lds"
+	"chipid/card/national"
+	"chipid/reader"
+)
+
+// maxApplicantBytes bounds an applicant's JSON file; one has about a kilobyte.
+const maxApplicantBytes = 64 << 10
+
+func newCardBuildCommand(a *app) *cobra.Command {
+	var photo, pki, out, profile, aa string
+	cmd := &cobra.Command{
+		Use:   "build APPLICANT.json",
+		Short: "Make a signed document and its chip's keys",
+		Long: `Makes every file of a card from a person's data and photo, signs it with the
+document signer of an authority, makes the chip's keys, and writes all of it
+into a new folder: DG1.bin, EF_SOD.bin and so on, and chip-secrets.sealed, which
+the passphrase opens. The photo is made to fit the chip.`,
+		Example: `  chipid card build applicant.json --photo face.jpg --pki PKI --out CARD
+  chipid card build anna.json --photo anna.jpg --pki UTOPIA --profile utopia --aa rsa --out CARD
+
+  applicant.json:
+  {"number": "001190000015", "fullName": "Nguyễn Thị Mai", "dateOfBirth": "1990-03-09", "sex": "F",
+   "placeOfResidence": "Số 12 ngõ Thử Nghiệm, Hà Nội", "dateOfExpiry": "2030-03-09"}`,
+		Args: exactArgs("APPLICANT.json"),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&photo, "photo", "", "portrait, a JPEG file")
+	flags.StringVar(&pki, "pki", "PKI", "folder of the authority that signs")
+	flags.StringVar(&out, "out", "", "folder to make")
+	flags.StringVar(&profile, "profile", "vn", "kind of card: vn or utopia")
+	flags.StringVar(&aa, "aa", string(national.AAECDSA), "key of active authentication: ecdsa, rsa or none")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if photo == "" || out == "" {
+			return usageErrorf("%s needs --photo FILE and --out DIR (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
+		}
+		kind, err := national.ByName(profile)
+		if err != nil {
+			return usageErrorf("%v", err)
+		}
+		key, err := national.AAKeyByName(aa)
+		if err != nil {
+			return usageErrorf("%v", err)
+		}
+		person, err := readPerson(args[0])
+		if err != nil {
+			return err
+		}
+		picture, err := readFile(photo, biometric.MaxPhotoBytes)
+		if err != nil {
+			return err
+		}
+		issuer, err := a.openAuthority(pki)
+		if err != nil {
+			return err
+		}
+		ds, signer, err := issuer.DocumentSigner()
+		if err != nil {
+			return err
+		}
+		doc, secrets, err := national.Build(national.BuildOptions{
+			Profile: kind, Person: person, Photo: picture, Certificate: ds, Signer: signer,
+			ActiveAuthentication: key, Now: a.now(), Rand: a.rand,
+		})
+		if err != nil {
+			return a.fieldErrors(args[0], err)
+		}
+		sealer, err := a.sealer()
+		if err != nil {
+			return err
+		}
+		if err := reader.SaveCard(out, doc, secrets, sealer); err != nil {
+			return err
+		}
+		sizes := fileSizes(doc)
+		if a.asJSON {
+			return a.printJSON(map[string]any{"dir": out, "profile": kind.Name(), "signer": ds.Subject.String(), "files": sizes})
+		}
+		total := 0
+		for _, f := range sizes {
+			total += f.Bytes
+		}
+		a.printf("%s\n", a.say(
+			fmt.Sprintf("Đã tạo thẻ trong %s: %d tệp, %d byte, ký bởi %s", out, len(sizes), total, ds.Subject),
+			fmt.Sprintf("Built a card in %s: %d files, %d bytes, signed by %s", out, len(sizes), total, ds.Subject)))
+		return nil
+	}
+	return cmd
+}
+
+// fieldErrors tells the faults of a person's data one a line, in the user's
+// language.
+func (a *app) fieldErrors(file string, err error) error {
+	var faults national.FieldErrors
+	if !errors.As(err, &faults) {
+		return err
+	}
+	if a.asJSON {
+		if err := a.printJSON(map[string]any{"faults": faults}); err != nil {
+			return err
+		}
+	}
+	text := fmt.Sprintf(a.say("%s: dữ liệu chưa đúng:", "%s: the data cannot go onto a card:"), file)
+	for _, f := range faults {
+		text += fmt.Sprintf("\n  %s: %s", f.Field, a.say(f.VI, f.EN))
+	}
+	return errors.New(text)
+}
+
+// readFile reads a whole file of at most limit bytes; one that is longer is
+// read to just beyond, for whoever judges it to refuse.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return raw, nil
+}
+
+func readPerson(path string) (national.Person, error) {
+	raw, err := readFile(path, maxApplicantBytes)
+	if err != nil {
+		return national.Person{}, err
+	}
+	if len(raw) > maxApplicantBytes {
+		return national.Person{}, fmt.Errorf("%s is larger than %d kB: it is no applicant's data", path, maxApplicantBytes>>10)
+	}
+	// Editors on Windows put a byte order mark in front.
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))))
+	dec.DisallowUnknownFields()
+	var p national.Person
+	if err := dec.Decode(&p); err != nil {
+		return national.Person{}, fmt.Errorf("%s is not an applicant's data in JSON: %w", path, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return national.Person{}, fmt.Errorf("%s holds more than one JSON object", path)
+	}
+	return p, nil
+}
+
+type fileSize struct {
+	Name  string `json:"name"`
+	Bytes int    `json:"bytes"`
+}
+
+func fileSizes(doc *lds.Document) []fileSize {
+	var sizes []fileSize
+	for _, f := range doc.Files() {
+		raw, _ := doc.Get(f)
+		sizes = append(sizes, fileSize{f.String(), len(raw)})
+	}
+	return sizes
+}

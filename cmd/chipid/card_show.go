@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chipid/card/lds"
+	"chipid/card/mrz"
+	"chipid/card/national"
+	"chipid/card/passiveauth"
+	"chipid/reader"
+)
+
+// cardContents is what `card show --json` prints.
+type cardContents struct {
+	Profile string          `json:"profile,omitempty"`
+	MRZ     []string        `json:"mrz,omitempty"`
+	Holder  national.Person `json:"holder"`
+	Face    *faceContents   `json:"face,omitempty"`
+	// Protocols that the chip offers, by the files.
+	Protocols  []string       `json:"protocols,omitempty"`
+	Signer     string         `json:"signer,omitempty"`
+	Hash       string         `json:"hash,omitempty"`
+	DataGroups map[string]any `json:"dataGroups,omitempty"`
+	Files      []fileSize     `json:"files"`
+	Problems   []string       `json:"problems,omitempty"`
+}
+
+type faceContents struct {
+	Format string `json:"format"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+	Bytes  int    `json:"bytes"`
+}
+
+func newCardShowCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show DIR",
+		Short: "Show what the files of a card say",
+		Long: `Decodes the files in a folder, as card build or read --out wrote them, and shows
+what they say and whether they fit the signature in EF.SOD. It does not say
+whether the signer is to be trusted: that is chipid verify.`,
+		Example: `  chipid card show CARD
+  chipid card show CARD --json`,
+		Args: exactArgs("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			doc, err := reader.ReadDocument(args[0])
+			if err != nil {
+				return err
+			}
+			c := a.decodeCard(doc)
+			if a.asJSON {
+				return a.printJSON(c)
+			}
+			a.printCard(c)
+			return nil
+		},
+	}
+}
+
+// decodeCard decodes file by file. What cannot be read becomes a problem and
+// does not keep the rest from being shown.
+func (a *app) decodeCard(doc *lds.Document) cardContents {
+	c := cardContents{Files: fileSizes(doc)}
+	problem := func(err error) bool {
+		if err != nil {
+			c.Problems = append(c.Problems, err.Error())
+		}
+		return err != nil
+	}
+	if raw, ok := doc.Get(lds.DG1); ok {
+		info, err := lds.DecodeDG1(raw)
+		if !problem(err) || errors.Is(err, mrz.ErrCheckDigit) {
+			text, _ := lds.MRZText(raw)
+			c.MRZ = info.Format.Lines(text)
+			c.Profile = national.ByState(info.IssuingState).Name()
+		}
+		holder, err := national.Holder(doc, a.now())
+		problem(err)
+		c.Holder = holder
+	}
+	if raw, ok := doc.Get(lds.DG2); ok {
+		if faces, err := lds.DecodeDG2(raw); !problem(err) {
+			f := faces[0]
+			c.Face = &faceContents{f.Format().String(), int(f.Width), int(f.Height), len(f.Image)}
+		}
+	}
+	c.Protocols = protocols(doc, problem)
+	if _, ok := doc.Get(lds.EFSOD); ok {
+		result, err := passiveauth.Verify(doc)
+		if problem(err) {
+			return c
+		}
+		problem(result.Err())
+		if result.Signer != nil {
+			c.Signer = result.Signer.Subject.String()
+		}
+		c.Hash = result.Object.Hash.String()
+		c.DataGroups = make(map[string]any)
+		for _, g := range result.DataGroups {
+			c.DataGroups[lds.File(g.Number).String()] = g.Status
+		}
+	}
+	return c
+}
+
+func protocols(doc *lds.Document, problem func(error) bool) []string {
+	var names []string
+	if raw, ok := doc.Get(lds.EFCardAccess); ok {
+		if infos, err := lds.DecodeCardAccess(raw); !problem(err) {
+			for _, i := range infos.PACE {
+				names = append(names, i.Name())
+			}
+		}
+	}
+	if raw, ok := doc.Get(lds.DG14); ok {
+		if infos, err := lds.DecodeDG14(raw); !problem(err) {
+			for _, i := range infos.ChipAuthentication {
+				names = append(names, i.Name())
+			}
+		}
+	}
+	if raw, ok := doc.Get(lds.DG15); ok {
+		if _, err := lds.DecodeDG15(raw); !problem(err) {
+			names = append(names, "AA")
+		}
+	}
+	return names
+}
+
+func (a *app) printCard(c cardContents) {
+	row := func(vi, en, value string) {
+		if value != "" {
+			a.printf("%-20s %s\n", a.say(vi, en), value)
+		}
+	}
+	for _, line := range c.MRZ {
+		a.printf("%s\n", line)
+	}
+	p := c.Holder
+	row("Số định danh", "Number", p.Number)
+	row("Số thẻ", "Document number", p.DocumentNumber)
+	row("Họ và tên", "Full name", p.FullName)
+	row("Ngày sinh", "Date of birth", p.DateOfBirth)
+	row("Giới tính", "Sex", p.Sex)
+	row("Quốc tịch", "Nationality", p.Nationality)
+	row("Dân tộc", "Ethnicity", p.Ethnicity)
+	row("Tôn giáo", "Religion", p.Religion)
+	row("Quê quán", "Place of origin", p.PlaceOfOrigin)
+	row("Nơi thường trú", "Residence", p.PlaceOfResidence)
+	row("Đặc điểm nhận dạng", "Identifying marks", p.IdentifyingMarks)
+	row("Họ tên cha", "Father", p.FatherName)
+	row("Họ tên mẹ", "Mother", p.MotherName)
+	row("Vợ hoặc chồng", "Spouse", p.SpouseName)
+	row("Số CMND cũ", "Old number", p.OldNumber)
+	row("Ngày cấp", "Date of issue", p.DateOfIssue)
+	if len(c.MRZ) > 0 {
+		expiry := p.DateOfExpiry
+		if expiry == "" {
+			expiry = a.say("Không thời hạn", "none")
+		}
+		row("Ngày hết hạn", "Date of expiry", expiry)
+	}
+	if f := c.Face; f != nil {
+		a.printf("%-20s %s, %d × %d, %d bytes\n", a.say("Ảnh", "Photo"), f.Format, f.Width, f.Height, f.Bytes)
+	}
+	row("Giao thức", "Protocols", strings.Join(c.Protocols, ", "))
+	row("Ký bởi", "Signed by", c.Signer)
+	for _, f := range c.Files {
+		status := ""
+		if s, ok := c.DataGroups[f.Name].(passiveauth.Status); ok {
+			status = string(s)
+		}
+		a.printf("%-20s %6d bytes  %s\n", f.Name, f.Bytes, status)
+	}
+	for _, problem := range c.Problems {
+		a.printf("%s: %s\n", a.say("Có lỗi", "Problem"), problem)
+	}
+}
