@@ -60,8 +60,8 @@ func sign(rand io.Reader, contentType asn1.ObjectIdentifier, content []byte, opt
 		scheme = cert.DefaultScheme(opts.Certificate.PublicKey)
 	}
 	hash := scheme.Hash()
-	if hash == crypto.SHA1 {
-		return nil, errors.New("SHA-1 is for reading old documents only")
+	if hash == 0 {
+		return nil, fmt.Errorf("there is no scheme %v for a key of type %T", scheme, opts.Certificate.PublicKey)
 	}
 
 	attrs, err := signedAttributes(contentType, content, hash, opts.SigningTime)

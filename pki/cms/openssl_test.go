@@ -1,0 +1,161 @@
+package cms
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"chipid/pki/authority"
+	"chipid/pki/cert"
+	"chipid/pki/curve"
+	"chipid/pki/keystore"
+)
+
+// OpenSSL judges what we sign, and we judge what OpenSSL signs.
+//
+// OpenSSL from 3.0 on refuses every chain of two or more certificates with
+// explicit curve parameters (error 94), which Doc 9303-12 demands, and has no
+// switch for it. So the document signer itself is made its trust anchor here
+// (-partial_chain); the step from there to the CSCA is judged in
+// pki/authority.
+
+func openssl(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl is not installed")
+	}
+	out, err := exec.Command("openssl", args...).CombinedOutput()
+	return string(out), err
+}
+
+func mustOpenSSL(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := openssl(t, args...)
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func writeFile(t testing.TB, path string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeCertificate(t testing.TB, path string, c *cert.Certificate) string {
+	t.Helper()
+	return writeFile(t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+}
+
+func TestOpenSSLAcceptsOurs(t *testing.T) {
+	sealer, err := keystore.NewSealer([]byte("x"), keystore.Params{Passes: 1, MemoryKiB: 8, Lanes: 1}, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ csca, ds *curve.Curve }{
+		{curve.P384(), curve.P256()}, {curve.P256(), curve.P384()}, {curve.BrainpoolP384r1(), curve.BrainpoolP256r1()},
+	} {
+		dir := t.TempDir()
+		a, err := authority.Init(filepath.Join(dir, "PKI"), authority.Options{
+			Country: "UT", CSCACurve: c.csca, DSCurve: c.ds,
+			Sealer: sealer, Rand: rand.Reader, Now: func() time.Time { return signedAt },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds, key, err := a.DocumentSigner()
+		if err != nil {
+			t.Fatal(err)
+		}
+		der := mustSign(t, SignOptions{Certificate: ds, Signer: key, SigningTime: signedAt})
+		message := writeFile(t, filepath.Join(dir, "sod.der"), der)
+		anchor := writeCertificate(t, filepath.Join(dir, "ds.pem"), ds)
+		out := filepath.Join(dir, "content")
+		verify := []string{"cms", "-verify", "-inform", "DER", "-in", message, "-CAfile", anchor, "-partial_chain", "-purpose", "any", "-binary", "-out", out, "-attime", fmt.Sprint(signedAt.Unix())}
+		mustOpenSSL(t, verify...)
+		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("openssl took out %q, %v", got, err)
+		}
+		mustOpenSSL(t, "cms", "-verify", "-inform", "DER", "-in", message, "-noverify", "-binary", "-out", out)
+
+		printed := mustOpenSSL(t, "cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", message)
+		for _, want := range []string{"2.23.136.1.1.1", "signingTime", "messageDigest", "d.issuerAndSerialNumber"} {
+			if !strings.Contains(printed, want) {
+				t.Errorf("openssl does not print %s", want)
+			}
+		}
+		changed := bytes.Replace(der, content, []byte("WHAT IS SIGNED"), 1)
+		writeFile(t, message, changed)
+		if out, err := openssl(t, verify...); err == nil {
+			t.Errorf("openssl accepts a changed content:\n%s", out)
+		}
+	}
+}
+
+func TestWeAcceptOpenSSLs(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	data := writeFile(t, in("content"), content)
+	makeSigner := func(name string, newkey ...string) {
+		args := append([]string{"req", "-x509", "-nodes", "-subj", "/C=UT/CN=" + name, "-days", "30", "-keyout", in(name + ".key"), "-out", in(name + ".pem")}, newkey...)
+		mustOpenSSL(t, args...)
+	}
+	makeSigner("p256", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	makeSigner("brainpool", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP384r1", "-pkeyopt", "ec_param_enc:explicit")
+	makeSigner("rsa", "-newkey", "rsa:2048")
+
+	by := func(name string) []string { return []string{"-signer", in(name + ".pem"), "-inkey", in(name + ".key")} }
+	for name, c := range map[string]struct {
+		args    []string
+		signers int
+		want    string // error; empty where it holds
+	}{
+		"P-256":                     {by("p256"), 1, ""},
+		"brainpool, explicit":       {append(by("brainpool"), "-md", "sha384"), 1, ""},
+		"RSA PKCS#1":                {append(by("rsa"), "-md", "sha512"), 1, ""},
+		"RSA-PSS":                   {append(by("rsa"), "-keyopt", "rsa_padding_mode:pss"), 1, ""},
+		"RSA-PSS, other salt":       {append(by("rsa"), "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:20", "-md", "sha384"), 1, ""},
+		"by key identifier":         {append(by("p256"), "-keyid"), 1, ""},
+		"indefinite lengths":        {append(by("p256"), "-stream", "-indef"), 1, ""},
+		"two signers":               {append(by("p256"), by("rsa")...), 2, ""},
+		"SHA-1":                     {append(by("rsa"), "-md", "sha1"), 1, ""},
+		"without signed attributes": {append(by("p256"), "-noattr"), 1, "no signed attributes"},
+		"without certificate":       {append(by("p256"), "-nocerts"), 1, ErrNoCertificate.Error()},
+	} {
+		args := append([]string{"cms", "-sign", "-nodetach", "-binary", "-nosmimecap", "-outform", "DER",
+			"-econtent_type", "2.23.136.1.1.1", "-in", data, "-out", in("message")}, c.args...)
+		mustOpenSSL(t, args...)
+		message, err := os.ReadFile(in("message"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if indefinite := message[1] == 0x80; indefinite != (name == "indefinite lengths") {
+			t.Errorf("%s: indefinite lengths: %v", name, indefinite)
+		}
+		sd, err := Parse(message)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		results, err := sd.Verify(VerifyOptions{})
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if len(results) != c.signers || !bytes.Equal(sd.Content, content) {
+			t.Errorf("%s: %d signers, content %q", name, len(results), sd.Content)
+		}
+	}
+}
