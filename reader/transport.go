@@ -34,6 +34,14 @@ func NewChipTransport(chip Processor) Transport { return chipTransport{chip} }
 
 type chipTransport struct{ chip Processor }
 
+// Reset is a warm reset, where the chip knows one.
+func (t chipTransport) Reset(ctx context.Context) error {
+	if chip, ok := t.chip.(interface{ Reset() }); ok {
+		chip.Reset()
+	}
+	return ctx.Err()
+}
+
 func (t chipTransport) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -120,12 +120,23 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if len(command) == 0 {
 		return nil, errors.New("send a command to the card: it is empty")
 	}
+	return c.do(ctx, "send a command to the card", func() ([]byte, error) {
+		response, err := c.handle.Transmit(command)
+		if err == nil && len(response) == 0 {
+			err = scard.ErrNotTransacted // how some drivers say that nothing came back
+		}
+		return response, err
+	})
+}
+
+// do runs one call of the service, of which only one may be under way.
+func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)) ([]byte, error) {
 	if !c.mu.TryLock() {
-		return nil, errors.New("send a command to the card: the one before has not ended")
+		return nil, fmt.Errorf("%s: the command before has not ended", doing)
 	}
 	if c.closing {
 		c.mu.Unlock()
-		return nil, errors.New("send a command to the card: it is closed")
+		return nil, fmt.Errorf("%s: it is closed", doing)
 	}
 	type answer struct {
 		response []byte
@@ -134,14 +145,11 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	got := make(chan answer, 1)
 	go func() {
 		defer c.mu.Unlock()
-		response, err := c.handle.Transmit(command)
+		response, err := call()
 		got <- answer{response, err}
 	}()
 	select {
 	case a := <-got:
-		if a.err == nil && len(a.response) == 0 {
-			a.err = scard.ErrNotTransacted // how some drivers say that nothing came back
-		}
 		if a.err != nil {
 			return nil, c.transmitError(a.err)
 		}
@@ -184,6 +192,17 @@ func (c *Card) transmitError(err error) error {
 		return translate(doing, scard.ErrUnresponsiveCard)
 	}
 	return translate(doing, err)
+}
+
+// Reset resets the card and takes the transaction again: a reset ends it.
+func (c *Card) Reset(ctx context.Context) error {
+	_, err := c.do(ctx, "reset the card", func() ([]byte, error) {
+		if err := c.handle.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.ResetCard); err != nil {
+			return nil, err
+		}
+		return nil, c.handle.BeginTransaction()
+	})
+	return err
 }
 
 // settling is how long the service may take to notice that a card is gone.

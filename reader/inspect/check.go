@@ -1,0 +1,573 @@
+package inspect
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"chipid/card/activeauth"
+	"chipid/card/eac"
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/mrz"
+	"chipid/card/passiveauth"
+	"chipid/pki/trust"
+)
+
+// Policy says what an operator insists on beyond the rules of the package.
+// The zero Policy is Check's.
+type Policy struct {
+	// RequireRevocation makes a document undetermined where no current
+	// revocation list speaks for its signer.
+	RequireRevocation bool
+	// MaxCRLAge is the age beyond which a revocation list is not current,
+	// whatever it says itself; 0 leaves it to the list.
+	MaxCRLAge time.Duration
+}
+
+// Check decides on evidence with the trust store, for a time: now at the
+// counter, the time of the read for evidence that was recorded. It never
+// gives nil.
+func Check(e *Evidence, store *trust.Store, at time.Time) *Report {
+	return Policy{}.Check(e, store, at)
+}
+
+// Check is the function Check under this policy.
+func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
+	doc := e.Document()
+	r := &Report{
+		Document:  readFields(doc, at),
+		Files:     map[string]FileInfo{},
+		Traffic:   e.Traffic,
+		CheckedAt: at,
+	}
+	if !e.ReadAt.IsZero() {
+		readAt := e.ReadAt.UTC()
+		r.ReadAt = &readAt
+	}
+	for _, f := range doc.Files() {
+		raw, _ := doc.Get(f)
+		sum := sha256.Sum256(raw)
+		r.Files[f.String()] = FileInfo{Bytes: len(raw), SHA256: hex.EncodeToString(sum[:])}
+	}
+	c := &checker{policy: p, evidence: e, doc: doc, fields: r.Document, store: store, at: at}
+	r.Checks.PassiveAuthentication = c.passiveAuthentication()
+	r.Checks.Trust, r.Checks.Revocation = c.trust()
+	c.readOffers()
+	r.Checks.AccessControl = c.accessControl()
+	r.Checks.ChipAuthentication = c.chipAuthentication()
+	r.Checks.ActiveAuthentication = c.activeAuthentication()
+	r.Checks.TerminalAuthentication = c.terminalAuthentication()
+	r.Checks.Validity = c.validity()
+	r.Verdict = verdict(&r.Checks)
+	return r
+}
+
+// verdict applies the rules. Of chip and active authentication one suffices:
+// each proves the chip on its own.
+func verdict(c *Checks) Verdict {
+	if c.ChipAuthentication.Status == Passed {
+		c.ActiveAuthentication.needed = false
+	}
+	if c.ActiveAuthentication.Status == Passed {
+		c.ChipAuthentication.needed = false
+	}
+	v := Genuine
+	for _, check := range c.All() {
+		switch check.Status {
+		case Passed, NotOffered:
+		case NotRun, NoTrustAnchor:
+			if check.needed && v == Genuine {
+				v = Undetermined
+			}
+		default:
+			v = Rejected
+		}
+	}
+	// Nothing above lets these two through by being neither failed nor needed.
+	if v == Genuine && (c.PassiveAuthentication.Status != Passed || c.Trust.Status != Passed) {
+		v = Undetermined
+	}
+	return v
+}
+
+type checker struct {
+	policy   Policy
+	evidence *Evidence
+	doc      *lds.Document
+	fields   *Fields
+	store    *trust.Store
+	at       time.Time
+
+	passive *passiveauth.Result // nil where EF.SOD cannot be read
+	path    *trust.Path         // nil where the signer is not known
+
+	// What the chip offers, by its signed DG14 and its unsigned EF.CardAccess.
+	options       *lds.SecurityInfos
+	optionsErr    error
+	cardAccess    *lds.SecurityInfos
+	cardAccessErr error
+}
+
+func passed(code, en, vi string) Outcome {
+	return Outcome{Status: Passed, Code: code, Reason: en, ReasonVI: vi}
+}
+
+func failed(code, en, vi string) Outcome {
+	return Outcome{Status: Failed, Code: code, Reason: en, ReasonVI: vi}
+}
+
+func notOffered(code, en, vi string) Outcome {
+	return Outcome{Status: NotOffered, Code: code, Reason: en, ReasonVI: vi}
+}
+
+// missing is a check that was not run and without which there is no Genuine.
+func missing(code, en, vi string) Outcome {
+	return Outcome{Status: NotRun, Code: code, Reason: en, ReasonVI: vi, needed: true}
+}
+
+func notRun(code, en, vi string) Outcome {
+	return Outcome{Status: NotRun, Code: code, Reason: en, ReasonVI: vi}
+}
+
+// denied tells whether the chip said that it does not have a file.
+func (c *checker) denied(f lds.File) bool {
+	return c.evidence.Refused[f.String()] == iso7816.SWFileNotFound
+}
+
+func (c *checker) passiveAuthentication() Outcome {
+	result, err := passiveauth.Verify(c.doc)
+	switch {
+	case errors.Is(err, passiveauth.ErrNoSOD) && c.denied(lds.EFSOD):
+		return failed("no_sod", "the chip has no EF.SOD: nobody has signed its data",
+			"chip không có EF.SOD: dữ liệu không được ai ký")
+	case errors.Is(err, passiveauth.ErrNoSOD):
+		if why, faulty := c.evidence.Faulty[lds.EFSOD.String()]; faulty {
+			return failed("sod_unreadable", "EF.SOD, which carries the signature, could not be read: "+why,
+				"không đọc được EF.SOD chứa chữ ký")
+		}
+		return missing("no_sod", "EF.SOD, which carries the signature, is not there", "thiếu EF.SOD chứa chữ ký")
+	case err != nil:
+		return failed("sod_malformed", "EF.SOD, which carries the signature, is damaged: "+err.Error(),
+			"EF.SOD chứa chữ ký bị hỏng")
+	}
+	c.passive = result
+	if result.Signature != nil {
+		return failed("bad_signature", "the signature over the data does not hold: "+result.Signature.Error(),
+			"chữ ký trên dữ liệu không hợp lệ")
+	}
+	var changed, unsigned, unread []string
+	for _, g := range result.DataGroups {
+		name := fmt.Sprintf("DG%d", g.Number)
+		switch g.Status {
+		case passiveauth.Mismatch:
+			changed = append(changed, name)
+		case passiveauth.NotSigned:
+			unsigned = append(unsigned, name)
+		case passiveauth.NotRead:
+			unread = append(unread, name)
+		}
+	}
+	switch {
+	case changed != nil:
+		list := strings.Join(changed, ", ")
+		return failed("data_group_changed", list+" is not what was signed: the data were changed",
+			list+" không khớp với dữ liệu đã ký: dữ liệu đã bị sửa")
+	case unsigned != nil:
+		list := strings.Join(unsigned, ", ")
+		return failed("data_group_unsigned", list+" is on the chip and nobody has signed it",
+			list+" có trên chip nhưng không được ký")
+	}
+	// What the holder is recognised by must be there, as it was signed.
+	for _, f := range []lds.File{lds.DG1, lds.DG2} {
+		if !slices.Contains(unread, f.String()) {
+			continue
+		}
+		if why, faulty := c.evidence.Faulty[f.String()]; faulty {
+			return failed("data_group_unreadable", fmt.Sprintf("%s is signed and cannot be read: %s", f, why),
+				fmt.Sprintf("%s đã được ký nhưng không đọc được", f))
+		}
+		if c.denied(f) {
+			return failed("data_group_removed", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out", f),
+				fmt.Sprintf("%s đã được ký nhưng không có trên chip: đã bị gỡ bỏ", f))
+		}
+	}
+	if _, ok := c.doc.Get(lds.DG1); !ok {
+		return missing("no_dg1", "DG1, which says whose document this is, was not read", "chưa đọc DG1 (thông tin chủ thẻ)")
+	}
+	en, vi := "every data group that was read is what was signed", "mọi nhóm dữ liệu đã đọc đều khớp chữ ký"
+	if unread != nil {
+		list := strings.Join(unread, ", ")
+		en, vi = en+" (not read: "+list+")", vi+" (chưa đọc: "+list+")"
+	}
+	return passed("", en, vi)
+}
+
+func (c *checker) trust() (authority, revocation Outcome) {
+	revocation = notRun("no_path", "there is no trusted signer that could be revoked", "chưa xác định được bên ký để kiểm tra thu hồi")
+	if c.passive == nil || c.passive.Signature != nil || c.passive.Signer == nil {
+		return missing("no_signer", "without a signature that holds, there is no signer to trust",
+			"không có chữ ký hợp lệ nên không xác định được bên ký"), revocation
+	}
+	noAnchor := Outcome{
+		Status: NoTrustAnchor, Code: "no_trust_anchor", needed: true,
+		ReasonVI: "kho tin cậy không có chứng thư CSCA của nơi cấp",
+	}
+	if c.store == nil {
+		noAnchor.Reason = "there is no trust store to compare the signer with"
+		return noAnchor, revocation
+	}
+	path := c.store.Check(c.passive.Signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+	c.path = &path
+	anchor := ""
+	if path.Anchor != nil {
+		anchor = path.Anchor.Subject.String()
+	}
+	switch path.Status {
+	case trust.NoAnchor:
+		noAnchor.Reason = path.Reason
+		return noAnchor, revocation
+	case trust.BadSignature:
+		return failed("forged_signer", path.Reason, "chứng thư bên ký mạo danh nơi cấp: chữ ký không khớp khóa của CSCA"), revocation
+	case trust.NotSigner:
+		return failed("not_a_signer", path.Reason, "chứng thư này không được phép ký giấy tờ"), revocation
+	case trust.Expired:
+		authority = failed("signer_expired", path.Reason, "chứng thư bên ký đã hết hạn")
+	case trust.NotYetValid:
+		// The signature is there, so its time has been: the clock is wrong, and
+		// then nothing can be said.
+		authority = missing("clock", path.Reason, "chứng thư bên ký chưa có hiệu lực: kiểm tra lại đồng hồ máy")
+	case trust.Trusted, trust.Revoked, trust.RevocationUnknown:
+		authority = passed("", "the signer was appointed by "+anchor, "bên ký được "+anchor+" chứng nhận")
+	default:
+		authority = failed("untrusted", path.Reason, "bên ký không được tin cậy")
+	}
+	authority.Anchor = anchor
+	if authority.Status == Passed {
+		if wrong := c.wrongState(); wrong != nil {
+			wrong.Anchor = anchor
+			authority = *wrong
+		}
+	}
+	return authority, c.revocation(path)
+}
+
+// wrongState fails a document of one state that another state's authority
+// signed: every CSCA in the store can sign, and none may sign for another
+// (Doc 9303-12 §7.1).
+func (c *checker) wrongState() *Outcome {
+	if c.fields.mrz == nil || c.passive.Status(1) != passiveauth.Match {
+		return nil // passive authentication says what is wrong
+	}
+	country := c.path.Anchor.Subject.Country()
+	if sameState(c.fields.mrz.IssuingState, country) {
+		return nil
+	}
+	check := failed("wrong_state",
+		fmt.Sprintf("the document says it is of %s, and the authority that signed it is of %s", c.fields.mrz.IssuingState, country),
+		fmt.Sprintf("giấy tờ ghi nước cấp %s nhưng bên ký thuộc %s", c.fields.mrz.IssuingState, country))
+	return &check
+}
+
+func (c *checker) revocation(path trust.Path) Outcome {
+	switch r := path.Revocation; r.Status {
+	case trust.IsRevoked:
+		return failed("revoked", r.Reason, "chứng thư bên ký đã bị thu hồi")
+	case trust.NotRevoked:
+		return passed("", r.Reason, "chứng thư bên ký không bị thu hồi")
+	default:
+		check := notRun("no_revocation_list", r.Reason, "không có danh sách thu hồi còn hiệu lực")
+		if check.Reason == "" {
+			check.Reason = "no revocation list was asked"
+		}
+		check.needed = c.policy.RequireRevocation
+		return check
+	}
+}
+
+// signed tells whether a file is a data group that passive authentication
+// vouches for.
+func (c *checker) signed(f lds.File) bool {
+	n, ok := f.DataGroup()
+	return ok && c.passive != nil && c.passive.Signature == nil && c.passive.Status(n) == passiveauth.Match
+}
+
+// listed tells whether EF.SOD lists a data group, whether or not it was read.
+func (c *checker) listed(f lds.File) bool {
+	n, ok := f.DataGroup()
+	if !ok || c.passive == nil {
+		return false
+	}
+	_, listed := c.passive.Object.Hashes[n]
+	return listed
+}
+
+func (c *checker) readOffers() {
+	if raw, ok := c.doc.Get(lds.DG14); ok {
+		if infos, err := lds.DecodeDG14(raw); err != nil {
+			c.optionsErr = err
+		} else {
+			c.options = &infos
+		}
+	}
+	if raw, ok := c.doc.Get(lds.EFCardAccess); ok {
+		if infos, err := lds.DecodeCardAccess(raw); err != nil {
+			c.cardAccessErr = err
+		} else {
+			c.cardAccess = &infos
+		}
+	}
+}
+
+func (c *checker) accessControl() Outcome {
+	if changed := c.changedCardAccess(); changed != nil {
+		return *changed
+	}
+	access := c.evidence.Access
+	switch {
+	case c.evidence.Origin == OriginFiles:
+		return notRun("files_only", "these are files, no chip was read", "chỉ có tệp, không đọc từ chip")
+	case access.Protocol == "" && len(access.Attempts) == 0:
+		return notOffered("open", "the chip gives its data without access control", "chip không bảo vệ truy cập dữ liệu")
+	case access.Protocol == "":
+		return missing("no_access", "access to the chip was not opened", "chưa mở được truy cập chip")
+	}
+	check := passed("", fmt.Sprintf("opened with the %s", access.Password), fmt.Sprintf("mở bằng %s", access.Password))
+	check.Protocol = access.Protocol
+	if len(access.Attempts) > 0 {
+		var before []string
+		for _, a := range access.Attempts {
+			before = append(before, a.Protocol+" ("+a.Error+")")
+		}
+		check.Code = "fallback"
+		check.Reason += "; passed over: " + strings.Join(before, ", ")
+		check.ReasonVI += "; đã bỏ qua: " + strings.Join(before, ", ")
+	}
+	return check
+}
+
+// changedCardAccess compares the unsigned EF.CardAccess with the offers of
+// PACE in the signed DG14, where the issuer repeats them (Doc 9303-11 §9.2):
+// who sits between chip and reader could else take the strong ones away, or
+// put weak ones in. A DG14 without PACE cannot be compared.
+func (c *checker) changedCardAccess() *Outcome {
+	if c.options == nil || !c.signed(lds.DG14) || len(c.options.PACE) == 0 {
+		return nil
+	}
+	var check Outcome
+	switch {
+	case c.cardAccessErr != nil:
+		check = failed("card_access_malformed", "EF.CardAccess is damaged: "+c.cardAccessErr.Error(), "EF.CardAccess bị hỏng")
+	case c.cardAccess == nil && c.evidence.Origin == OriginFiles:
+		return nil
+	case c.cardAccess == nil:
+		check = failed("downgrade", "the signed DG14 offers PACE and the chip hides it: access control was weakened",
+			"DG14 đã ký có PACE nhưng chip che giấu: kiểm soát truy cập bị hạ cấp")
+	default:
+		signed, shown := paceOffers(c.options), paceOffers(c.cardAccess)
+		if slices.Equal(signed, shown) {
+			return nil
+		}
+		check = failed("downgrade",
+			fmt.Sprintf("EF.CardAccess offers %s, the signed DG14 %s: access control was tampered with", list(shown), list(signed)),
+			fmt.Sprintf("EF.CardAccess có %s, DG14 đã ký có %s: kiểm soát truy cập bị can thiệp", list(shown), list(signed)))
+	}
+	check.Protocol = c.evidence.Access.Protocol
+	return &check
+}
+
+func paceOffers(infos *lds.SecurityInfos) []string {
+	var offers []string
+	for _, i := range infos.PACE {
+		offers = append(offers, fmt.Sprintf("%s version %d parameters %d", i.Name(), i.Version, i.ParameterID))
+	}
+	slices.Sort(offers)
+	return slices.Compact(offers)
+}
+
+func list(s []string) string {
+	if len(s) == 0 {
+		return "nothing"
+	}
+	return strings.Join(s, ", ")
+}
+
+// optionsGap says why the signed offers of DG14 or the key of DG15 cannot be
+// known: nil where they can, or where EF.SOD rules them out.
+func (c *checker) optionsGap(f lds.File, what, whatVI string) *Outcome {
+	var check Outcome
+	_, read := c.doc.Get(f)
+	switch {
+	case c.passive == nil || c.passive.Signature != nil:
+		check = missing("unsigned", "without a signature that holds, it is not known what the chip should prove",
+			"không có chữ ký hợp lệ nên không biết chip phải chứng minh gì")
+	case !c.listed(f) || c.signed(f):
+		return nil
+	case read: // and changed
+		check = failed("key_changed", fmt.Sprintf("%s is not what was signed: %s would be with the wrong key", f, what),
+			fmt.Sprintf("%s không khớp dữ liệu đã ký: khóa để %s bị thay", f, whatVI))
+	case c.denied(f):
+		check = failed("stripped", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out, as on a copy that cannot pass %s", f, what),
+			fmt.Sprintf("%s đã được ký nhưng không có trên chip: dấu hiệu sao chép để tránh %s", f, whatVI))
+	case c.evidence.Faulty[f.String()] != "":
+		check = failed("unreadable", fmt.Sprintf("%s is signed and cannot be read: %s", f, c.evidence.Faulty[f.String()]),
+			fmt.Sprintf("%s đã được ký nhưng không đọc được", f))
+	default:
+		check = missing("not_read", fmt.Sprintf("%s was not read, so that %s could not be run", f, what),
+			fmt.Sprintf("chưa đọc %s nên chưa thể %s", f, whatVI))
+	}
+	return &check
+}
+
+const (
+	chipAuthenticationVI   = "xác thực chip"
+	activeAuthenticationVI = "xác thực chủ động"
+)
+
+func (c *checker) chipAuthentication() Outcome {
+	if gap := c.optionsGap(lds.DG14, "chip authentication", chipAuthenticationVI); gap != nil {
+		return *gap
+	}
+	run := c.evidence.ChipAuthentication
+	if !c.signed(lds.DG14) {
+		if c.cardAccess != nil && len(c.cardAccess.ChipAuthentication) > 0 {
+			return missing("unsigned_offer", "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
+				"EF.CardAccess có xác thực chip nhưng không có DG14 đã ký chứa khóa")
+		}
+		return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+	}
+	if c.optionsErr != nil {
+		return missing("dg14_malformed", "the signed DG14 cannot be understood: "+c.optionsErr.Error(), "không hiểu được nội dung DG14")
+	}
+	offers := eac.Offers(*c.options)
+	if len(offers) == 0 {
+		return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+	}
+	check := func() Outcome {
+		switch {
+		case run == nil:
+			return missing("not_run", "the document offers chip authentication and it was not run: a copy would look the same",
+				"giấy tờ có xác thực chip nhưng chưa thực hiện: không phân biệt được bản sao")
+		case run.Unsupported != "":
+			return missing("unsupported", "this program cannot run the chip authentication offered: "+run.Unsupported,
+				"chương trình chưa hỗ trợ loại xác thực chip này")
+		case run.Transcript == nil:
+			return failed("clone", "the chip does not have the private key to the public key in its signed data: it is a copy ("+run.Refused+")",
+				"chip không có khóa bí mật ứng với dữ liệu đã ký: đây là bản sao")
+		}
+		offer, ok := run.Transcript.Offer(*c.options)
+		if !ok {
+			return failed("wrong_offer", "chip authentication was run with a protocol or key that the signed DG14 does not offer",
+				"xác thực chip dùng giao thức hoặc khóa không có trong DG14 đã ký")
+		}
+		if err := eac.VerifyTranscript(*run.Transcript, offer.Info, offer.Key); errors.Is(err, eac.ErrUnsupported) {
+			return missing("unsupported", err.Error(), "chương trình chưa hỗ trợ loại xác thực chip này")
+		} else if err != nil {
+			return failed("clone", "the chip did not prove that it has the private key to the public key in its signed data: "+err.Error(),
+				"chip không chứng minh được có khóa bí mật ứng với dữ liệu đã ký")
+		}
+		return passed("", "the chip has the private key to the public key in its signed data: it is no copy",
+			"chip có khóa bí mật ứng với dữ liệu đã ký: không phải bản sao")
+	}()
+	check.Protocol = offers[0].Info.Name()
+	if run != nil && run.Protocol != "" {
+		check.Protocol = run.Protocol
+	}
+	return c.comparedOffers(check)
+}
+
+// comparedOffers fails a chip whose EF.CardAccess offers chip authentication
+// that its signed DG14 does not.
+func (c *checker) comparedOffers(check Outcome) Outcome {
+	if c.cardAccess == nil || check.Status == Failed {
+		return check
+	}
+	for _, shown := range c.cardAccess.ChipAuthentication {
+		if !slices.ContainsFunc(c.options.ChipAuthentication, func(i lds.ChipAuthenticationInfo) bool { return i.Protocol.Equal(shown.Protocol) }) {
+			failure := failed("downgrade", fmt.Sprintf("EF.CardAccess offers %s and the signed DG14 does not", shown.Name()),
+				fmt.Sprintf("EF.CardAccess có %s nhưng DG14 đã ký không có", shown.Name()))
+			failure.Protocol = check.Protocol
+			return failure
+		}
+	}
+	return check
+}
+
+func (c *checker) activeAuthentication() Outcome {
+	if gap := c.optionsGap(lds.DG15, "active authentication", activeAuthenticationVI); gap != nil {
+		return *gap
+	}
+	if !c.signed(lds.DG15) {
+		return notOffered("", "the document has no key for active authentication", "giấy tờ không có khóa xác thực chủ động")
+	}
+	raw, _ := c.doc.Get(lds.DG15)
+	key, err := lds.DecodeDG15(raw)
+	if err != nil {
+		return missing("dg15_malformed", "the signed DG15 cannot be understood: "+err.Error(), "không hiểu được nội dung DG15")
+	}
+	run := c.evidence.ActiveAuthentication
+	switch {
+	case run == nil:
+		return missing("not_run", "the document offers active authentication and it was not run: a copy would look the same",
+			"giấy tờ có xác thực chủ động nhưng chưa thực hiện: không phân biệt được bản sao")
+	case run.Unsupported != "":
+		return missing("unsupported", "active authentication could not be run: "+run.Unsupported, "chưa thực hiện được xác thực chủ động")
+	case run.Refused != "":
+		return failed("clone", "the chip does not sign with the private key to the public key in its signed data: it is a copy ("+run.Refused+")",
+			"chip không ký được bằng khóa bí mật ứng với dữ liệu đã ký: đây là bản sao")
+	}
+	if err := activeauth.Verify(key, c.signatureInfo(), run.Challenge, run.Response); errors.Is(err, activeauth.ErrUnsupported) {
+		return missing("unsupported", err.Error(), "chương trình chưa hỗ trợ loại xác thực chủ động này")
+	} else if err != nil {
+		return failed("clone", "the chip's signature is not by the private key to the public key in its signed data: "+err.Error(),
+			"chữ ký của chip không khớp khóa trong dữ liệu đã ký")
+	}
+	return passed("", "the chip signed our challenge with the private key to the public key in its signed data",
+		"chip đã ký thử thách bằng khóa bí mật ứng với dữ liệu đã ký")
+}
+
+// signatureInfo is what the signed DG14 says of the algorithm of active
+// authentication.
+func (c *checker) signatureInfo() *lds.ActiveAuthenticationInfo {
+	if c.options == nil || !c.signed(lds.DG14) || len(c.options.ActiveAuthentication) == 0 {
+		return nil
+	}
+	return &c.options.ActiveAuthentication[0]
+}
+
+// terminalAuthentication decides nothing: it protects the holder's
+// fingerprints from us, and we have not asked for them.
+func (c *checker) terminalAuthentication() Outcome {
+	offered := c.listed(lds.DG3) || c.listed(lds.DG4) ||
+		(c.options != nil && len(c.options.TerminalAuthentication) > 0) ||
+		(c.cardAccess != nil && len(c.cardAccess.TerminalAuthentication) > 0)
+	if !offered {
+		return notOffered("", "the chip holds no fingerprints or irises", "chip không có vân tay, mống mắt")
+	}
+	return notRun("not_asked", "fingerprints and irises were not asked for", "không yêu cầu đọc vân tay, mống mắt")
+}
+
+// validity compares the date of expiry with the day at hand in universal
+// time, so that everybody who checks the same evidence says the same.
+func (c *checker) validity() Outcome {
+	info := c.fields.mrz
+	if info == nil {
+		return missing("no_mrz", "the date of expiry is not known, since DG1 was not read or is damaged", "không biết ngày hết hạn vì thiếu DG1")
+	}
+	expiry, err := mrz.ExpiryDate(info.DateOfExpiry, c.at)
+	switch {
+	case errors.Is(err, mrz.ErrNoDate) || (err == nil && info.DateOfExpiry == mrz.NoExpiry):
+		return passed("no_expiry", "the document does not expire", "giấy tờ không thời hạn")
+	case err != nil:
+		return failed("bad_date", "the date of expiry in DG1 is none", "ngày hết hạn trong DG1 không hợp lệ")
+	}
+	day := expiry.Format(time.DateOnly)
+	if c.at.UTC().Format(time.DateOnly) > day {
+		return failed("expired", "the document expired on "+day, "giấy tờ đã hết hạn ngày "+expiry.Format("02/01/2006"))
+	}
+	return passed("", "the document is valid until "+day, "giấy tờ có giá trị đến "+expiry.Format("02/01/2006"))
+}

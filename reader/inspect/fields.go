@@ -1,0 +1,111 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"chipid/card/biometric"
+	"chipid/card/lds"
+	"chipid/card/mrz"
+	"chipid/card/national"
+)
+
+// Fields are what the files of a document say, believed or not: the checks
+// tell whether they are to be.
+type Fields struct {
+	DocumentCode   string           `json:"documentCode,omitempty"` // of the MRZ: ID, P, …
+	IssuingState   string           `json:"issuingState,omitempty"`
+	DocumentNumber string           `json:"documentNumber,omitempty"`
+	Surname        string           `json:"surname,omitempty"` // in the MRZ's letters
+	GivenNames     string           `json:"givenNames,omitempty"`
+	Nationality    string           `json:"nationality,omitempty"`
+	DateOfBirth    string           `json:"dateOfBirth,omitempty"` // 2006-01-02, or YYMMDD with fillers where a part is unknown
+	Sex            string           `json:"sex,omitempty"`
+	DateOfExpiry   string           `json:"dateOfExpiry,omitempty"` // empty: none
+	MRZ            []string         `json:"mrz,omitempty"`          // its lines
+	Holder         *national.Person `json:"holder,omitempty"`       // with DG11, DG12, DG13, in the holder's own letters
+	Photo          *Photo           `json:"photo,omitempty"`
+	Problems       []string         `json:"problems,omitempty"` // files that could not be decoded, and why
+
+	mrz *mrz.Info
+}
+
+// Photo describes the portrait; its octets are in DG2.
+type Photo struct {
+	Format string `json:"format"` // JPEG, JPEG 2000
+	Bytes  int    `json:"bytes"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// readFields decodes what there is. A file that cannot be decoded is a problem
+// and no end: the others may still be shown.
+func readFields(doc *lds.Document, at time.Time) *Fields {
+	f := new(Fields)
+	problem := func(err error) { f.Problems = append(f.Problems, err.Error()) }
+	if raw, ok := doc.Get(lds.DG1); ok {
+		info, err := lds.DecodeDG1(raw)
+		if err != nil {
+			problem(err)
+		}
+		if err == nil || errors.Is(err, mrz.ErrCheckDigit) {
+			f.fromMRZ(info, at)
+			if text, err := lds.MRZText(raw); err == nil {
+				f.MRZ = info.Format.Lines(text)
+			}
+			if holder, err := national.Holder(doc, at); err != nil {
+				problem(err)
+			} else {
+				f.Holder = &holder
+			}
+		}
+	}
+	if picture, err := Portrait(doc); err != nil && !errors.Is(err, ErrNoPortrait) {
+		problem(err)
+	} else if err == nil {
+		f.Photo = &Photo{Format: biometric.FormatOf(picture).String(), Bytes: len(picture)}
+		if info, _, err := biometric.ReadInfo(picture); err != nil {
+			problem(fmt.Errorf("%s: the portrait: %w", lds.DG2, err))
+		} else {
+			f.Photo.Width, f.Photo.Height = info.Width, info.Height
+		}
+	}
+	return f
+}
+
+func (f *Fields) fromMRZ(info mrz.Info, at time.Time) {
+	f.mrz = &info
+	f.DocumentCode, f.IssuingState, f.DocumentNumber = info.DocumentCode, info.IssuingState, info.DocumentNumber
+	f.Surname, f.GivenNames = info.Name.Primary, info.Name.Secondary
+	f.Nationality, f.Sex = info.Nationality, info.Sex
+	f.DateOfBirth = info.DateOfBirth
+	if born, err := mrz.BirthDate(info.DateOfBirth, at); err == nil {
+		f.DateOfBirth = born.Format(time.DateOnly)
+	}
+	if info.DateOfExpiry == mrz.NoExpiry {
+		return
+	}
+	if expiry, err := mrz.ExpiryDate(info.DateOfExpiry, at); err == nil {
+		f.DateOfExpiry = expiry.Format(time.DateOnly)
+	}
+}
+
+// ErrNoPortrait says that a document has no DG2.
+var ErrNoPortrait = errors.New("the document has no portrait (DG2)")
+
+// Portrait gives the octets of the holder's picture.
+func Portrait(doc *lds.Document) ([]byte, error) {
+	raw, ok := doc.Get(lds.DG2)
+	if !ok {
+		return nil, ErrNoPortrait
+	}
+	faces, err := lds.DecodeDG2(raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(faces) == 0 {
+		return nil, fmt.Errorf("%s: it holds no picture", lds.DG2)
+	}
+	return faces[0].Image, nil
+}
