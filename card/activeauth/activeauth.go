@@ -188,13 +188,14 @@ func cutTrailer(f []byte) (crypto.Hash, []byte, error) {
 	case n > 1 && f[n-1] == trailerSHA1:
 		hash, f = crypto.SHA1, f[:n-1]
 	case n > 2 && f[n-1] == trailerExplicit:
+		id := f[n-2]
 		for _, t := range trailers {
-			if f[n-2] == t.id {
+			if t.id == id {
 				hash, f = t.hash, f[:n-2]
 			}
 		}
 		if hash == 0 {
-			return 0, nil, fmt.Errorf("%w: hash function %02X", ErrUnsupported, f[n-2])
+			return 0, nil, fmt.Errorf("%w: hash function %02X", ErrUnsupported, id)
 		}
 	default:
 		return 0, nil, fmt.Errorf("%w: no trailer", ErrSignature)

@@ -181,7 +181,7 @@ func Walk(b []byte, visit func(depth int, obj Object) error) error {
 }
 
 func walk(b []byte, depth int, left *int, visit func(int, Object) error) error {
-	if depth == MaxDepth {
+	if depth == MaxDepth && len(b) > 0 {
 		return fmt.Errorf("%w: nested deeper than %d", ErrBounds, MaxDepth)
 	}
 	for len(b) > 0 {
