@@ -11,6 +11,9 @@ import (
 var verbs = []func(*app) *cobra.Command{
 	newPKICommand,
 	newCardCommand,
+	newHubCommand,
+	newEnrollCommand,
+	newAuditCommand,
 }
 
 func newRootCommand(a *app) *cobra.Command {

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chipid/enroll/packet"
+	"chipid/enroll/queue"
+	"chipid/enroll/sync"
+	"chipid/pki/authority"
+)
+
+func newEnrollSyncCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sync --hub https://HOST:PORT",
+		Short: "Send what is approved to the hub, and keep its receipts",
+		Long: `Sends every approved record to the hub: checked once more, sealed to the
+centre, signed by this station, uploaded, and marked as received when the hub's
+signed receipt has been verified. A line that breaks, a hub that goes away, a
+power cut: run it again, it goes on where it was.
+
+A record whose chip read is not genuine is not sent. It is quarantined here,
+with the reason, and the others go on.
+
+Exit codes: 0 everything is up, 1 something is still waiting, 3 everything else
+is up and something was quarantined.`,
+		Example: `  chipid enroll sync --station STATION --hub https://hub.example:8443
+  CHIPID_STATION=STATION CHIPID_HUB=https://hub.example:8443 chipid enroll sync --json`,
+		Args: exactArgs(),
+	}
+	flags := cmd.Flags()
+	station := flags.String("station", os.Getenv("CHIPID_STATION"), "folder of the station (default: CHIPID_STATION)")
+	address := flags.String("hub", os.Getenv("CHIPID_HUB"), "address of the hub, https://HOST:PORT (default: CHIPID_HUB)")
+	trustDir := flags.String("trust", "", "folder of trust anchors and revocation lists (default: trust in the station's folder)")
+	parallel := flags.Int("parallel", 2, "records on their way at once")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *station == "" {
+			return usageErrorf("say which station this is: --station DIR or CHIPID_STATION")
+		}
+		if *address == "" {
+			return usageErrorf("say where the hub is: --hub https://HOST:PORT or CHIPID_HUB")
+		}
+		if *parallel < 1 || *parallel > 16 {
+			return usageErrorf("--parallel is 1 to 16, not %d", *parallel)
+		}
+		if *trustDir == "" {
+			*trustDir = filepath.Join(*station, "trust")
+		}
+		return a.sync(cmd.Context(), *station, *trustDir, sync.Options{Hub: *address, Parallel: *parallel})
+	}
+	return cmd
+}
+
+func (a *app) sync(ctx context.Context, dir, trustDir string, opt sync.Options) error {
+	sealer, err := a.sealer()
+	if err != nil {
+		return err
+	}
+	station, err := authority.OpenStation(dir, sealer)
+	if err != nil {
+		return err
+	}
+	q, err := queue.Open(filepath.Join(dir, "queue"), queue.Options{
+		Sealer: sealer, Now: a.now, Rand: a.rand, Station: station.Config.ID,
+	})
+	if err != nil {
+		return err
+	}
+	judge, err := packet.JudgeBy(trustDir)
+	if err != nil {
+		return err
+	}
+	bar := a.newProgress("sync", 0)
+	defer bar.finish()
+	opt.Gate, opt.Now, opt.Rand = packet.Gate(judge), a.now, a.rand
+	opt.Progress = bar.advance
+	if !a.asJSON {
+		opt.Retry.Report = func(err error, pause time.Duration) {
+			fmt.Fprintf(a.err, a.say("%v; thử lại sau %s\n", "%v; trying again in %s\n"), err, pause.Round(100*time.Millisecond))
+		}
+	}
+	summary, err := sync.Run(ctx, q, station, opt)
+	bar.finish()
+	if summary == nil {
+		return err
+	}
+	if a.asJSON {
+		if perr := a.printJSON(summary); perr != nil {
+			return perr
+		}
+	}
+	a.printf(a.say("%d hồ sơ đã được trung tâm nhận (%d kB), %d bị cách ly, %d chưa gửi được, %d đang chờ\n",
+		"%d records received by the hub (%d kB), %d quarantined, %d could not be sent, %d waiting\n"),
+		summary.Received, summary.Bytes/1000, len(summary.Quarantined), len(summary.Failed), summary.Waiting)
+	for _, s := range summary.Quarantined {
+		a.printf(a.say("cách ly %s: %s (%s)\n", "quarantined %s: %s (%s)\n"), s.Application, s.Reason, s.Code)
+	}
+	for _, s := range summary.Failed {
+		a.printf(a.say("chưa gửi được %s: %s\n", "not sent %s: %s\n"), s.Application, s.Reason)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(summary.Failed) > 0:
+		return &exitCode{code: exitFailed}
+	case len(summary.Quarantined) > 0:
+		return &exitCode{code: exitRejected}
+	}
+	return nil
+}
