@@ -79,10 +79,10 @@ type Certificate struct {
 	IssuerAltNames     []GeneralName
 	CRLURLs            []string
 	Policies           []asn1.ObjectIdentifier
-	NameChange         bool     // Doc 9303-12 §7.1.1: the link certificate of a renamed CSCA
-	DocumentTypes      []string // "P", "I", …: what a document signer may sign
-	ExtensionErrs      []error  // extensions that are there and cannot be read
-	UnhandledCriticals []asn1.ObjectIdentifier
+	NameChange         bool                    // Doc 9303-12 §7.1.1: the link certificate of a renamed CSCA
+	DocumentTypes      []string                // "P", "I", …: what a document signer may sign
+	ExtensionErrs      []error                 // extensions that are there and cannot be read
+	UnhandledCriticals []asn1.ObjectIdentifier // critical, and unknown to this package
 }
 
 // Period is a span of time of which either end may be open (zero).

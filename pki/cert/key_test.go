@@ -223,3 +223,29 @@ func FuzzParsePKCS8(f *testing.F) {
 		}
 	})
 }
+
+// Extensions one by one, since few mutations get as deep as this.
+func FuzzExtensions(f *testing.F) {
+	csca := newCSCA(f, "P-256", 0)
+	for _, c := range []*Certificate{csca.cert, csca.documentSigner(f, "P-256").cert} {
+		for _, e := range c.Extensions {
+			for i, d := range decoders {
+				if d.oid.Equal(e.OID) {
+					f.Add(uint8(i), e.Value)
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint8, value []byte) {
+		e := Extension{decoders[int(which)%len(decoders)].oid, true, value}
+		c := &Certificate{PathLen: -1, Extensions: []Extension{e, e}}
+		c.decodeExtensions()
+		if len(c.ExtensionErrs) == 0 || len(c.UnhandledCriticals) > 0 {
+			t.Fatal("a repeated extension is taken")
+		}
+		if c.PathLen < -1 {
+			t.Fatalf("path length %d", c.PathLen)
+		}
+		_, _ = Locality(c.SubjectAltNames), Locality(c.IssuerAltNames)
+	})
+}

@@ -103,3 +103,15 @@ func TestMasterList(t *testing.T) {
 		t.Error("no CSCA of Vietnam with explicit brainpoolP512r1 verifies itself")
 	}
 }
+
+func BenchmarkParseMasterList(b *testing.B) {
+	all := masterList(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, der := range all {
+			if _, err := Parse(der); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

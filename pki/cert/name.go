@@ -3,6 +3,7 @@ package cert
 import (
 	"bytes"
 	"encoding/asn1"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -285,41 +286,52 @@ func (n Name) Equal(o Name) bool { return n.key == o.key }
 // Key is equal for equal names, and only for them: an index for maps.
 func (n Name) Key() string { return n.key }
 
+// canonical writes each attribute with its lengths, so that no value can be
+// taken for structure, and those of one RDN, which is a set, in order.
 func (n Name) canonical() string {
-	var b strings.Builder
+	key := make([]byte, 0, len(n.raw)+4*len(n.rdns))
 	for _, rdn := range n.rdns {
+		key = binary.AppendUvarint(key, uint64(len(rdn)))
+		if len(rdn) == 1 {
+			key = rdn[0].appendKey(key)
+			continue
+		}
 		parts := make([]string, len(rdn))
 		for i, a := range rdn {
-			value := "#" + string(a.raw)
-			if isString(a.tag) {
-				value = "=" + prepare(a.Value)
-			}
-			parts[i] = fmt.Sprintf("%v%d%s", a.Type, len(value), value)
+			parts[i] = string(a.appendKey(nil))
 		}
 		slices.Sort(parts)
-		fmt.Fprintf(&b, "%d{", len(parts))
 		for _, p := range parts {
-			b.WriteString(p)
+			key = append(key, p...)
 		}
-		b.WriteByte('}')
 	}
-	return b.String()
+	return string(key)
+}
+
+func (a Attribute) appendKey(key []byte) []byte {
+	key = binary.AppendUvarint(key, uint64(len(a.Type)))
+	for _, arc := range a.Type {
+		key = binary.AppendUvarint(key, uint64(arc))
+	}
+	kind, value := byte('#'), string(a.raw)
+	if isString(a.tag) {
+		kind, value = '=', prepare(a.Value)
+	}
+	key = append(key, kind)
+	key = binary.AppendUvarint(key, uint64(len(value)))
+	return append(key, value...)
 }
 
 // prepare is the string preparation of RFC 4518 as far as names need it: case
 // folding, compatibility normalisation, white space trimmed and collapsed.
 func prepare(s string) string {
-	ascii := true
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			ascii = false
-			break
-		}
-	}
-	if ascii {
+	if isASCII(s) {
 		s = strings.ToLower(s)
 	} else {
 		s = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+	}
+	if isASCII(s) && !strings.ContainsAny(s, "\t\n\v\f\r") && !strings.Contains(s, "  ") && strings.TrimSpace(s) == s {
+		return s
 	}
 	return strings.Join(strings.Fields(s), " ")
 }

@@ -60,7 +60,12 @@ func TestSignAndVerify(t *testing.T) {
 			if Verify(stranger.PublicKey(), digest[:], sig) || VerifyPlain(stranger.PublicKey(), digest[:], plain) {
 				t.Error("a signature holds under another key")
 			}
-			for i := range digest {
+			// Every octet on one curve; elsewhere every ninth, for the time it takes.
+			step := 9
+			if c == BrainpoolP256r1() {
+				step = 1
+			}
+			for i := 0; i < len(digest); i += step {
 				d := digest
 				d[i] ^= 0x80
 				// A curve shorter than the digest sees its leftmost bits only.
@@ -68,14 +73,14 @@ func TestSignAndVerify(t *testing.T) {
 					t.Fatalf("octet %d of the digest does not matter", i)
 				}
 			}
-			for i := range sig {
+			for i := 0; i < len(sig); i += step {
 				s := bytes.Clone(sig)
 				s[i] ^= 1
 				if Verify(key.PublicKey(), digest[:], s) {
 					t.Fatalf("octet %d of the signature does not matter", i)
 				}
 			}
-			for i := range plain {
+			for i := 0; i < len(plain); i += step {
 				s := bytes.Clone(plain)
 				s[i] ^= 1
 				if VerifyPlain(key.PublicKey(), digest[:], s) {
