@@ -119,6 +119,7 @@ type Chip struct {
 	rand   io.Reader
 	eeprom memory
 	writes uint64
+	habits []Habit // beside those of the memory
 
 	session
 }
@@ -241,8 +242,12 @@ func (c *Chip) historical() []byte {
 	return append([]byte{0x80, 0x31, serviceData, 0x73}, c.capabilities()...)
 }
 
+// Behave gives the chip habits beside those it was personalised with, until it
+// is forgotten; they do not become part of its state.
+func (c *Chip) Behave(habits ...Habit) { c.habits = append(c.habits, habits...) }
+
 func (c *Chip) has(h Habit) bool {
-	return c.eeprom.LifeCycle == Locked && slices.Contains(c.eeprom.Habits, string(h))
+	return c.eeprom.LifeCycle == Locked && (slices.Contains(c.habits, h) || slices.Contains(c.eeprom.Habits, string(h)))
 }
 
 // elementary is one file of the chip.

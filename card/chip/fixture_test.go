@@ -5,8 +5,6 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
 	"io"
 	"math/big"
@@ -21,6 +19,7 @@ import (
 	"chipid/card/mrz"
 	"chipid/card/perso"
 	"chipid/card/tlv"
+	"chipid/pki/cert"
 	"chipid/pki/curve"
 )
 
@@ -114,6 +113,13 @@ func document(t testing.TB, w wants) (*lds.Document, perso.Secrets) {
 		}
 		infos.ActiveAuthentication = []lds.ActiveAuthenticationInfo{info}
 	}
+	if w.aa != nil {
+		dg15, err := lds.EncodeDG15(w.aa.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Set(lds.DG15, dg15)
+	}
 	dg14, err := lds.EncodeDG14(infos)
 	if err != nil {
 		t.Fatal(err)
@@ -124,16 +130,7 @@ func document(t testing.TB, w wants) (*lds.Document, perso.Secrets) {
 
 func publicKeyInfo(t testing.TB, pub *curve.PublicKey) []byte {
 	t.Helper()
-	der, err := asn1.Marshal(struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}{
-		pkix.AlgorithmIdentifier{
-			Algorithm:  asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
-			Parameters: asn1.RawValue{FullBytes: pub.Curve.ExplicitParameters()},
-		},
-		asn1.BitString{Bytes: pub.Point.Bytes(), BitLength: 8 * len(pub.Point.Bytes())},
-	})
+	der, err := cert.MarshalPublicKey(pub, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ func agree(doc *lds.Document, secrets Secrets) (hash byte, err error) {
 	if err := agreeChipAuthentication(infos, secrets); err != nil {
 		return 0, err
 	}
+	if err := agreeActiveAuthentication(doc, secrets); err != nil {
+		return 0, err
+	}
 	return activeAuthenticationHash(infos, secrets)
 }
 
@@ -77,6 +80,26 @@ func agreeChipAuthentication(infos lds.SecurityInfos, secrets Secrets) error {
 		}
 	}
 	return fmt.Errorf("%w: the key of chip authentication is not one of DG14's; document and secrets are of two cards", ErrUnfit)
+}
+
+func agreeActiveAuthentication(doc *lds.Document, secrets Secrets) error {
+	raw, promised := doc.Get(lds.DG15)
+	switch {
+	case promised && secrets.ActiveAuthentication == nil:
+		return fmt.Errorf("%w: DG15 promises active authentication and the secrets have no key for it", ErrUnfit)
+	case !promised && secrets.ActiveAuthentication != nil:
+		return fmt.Errorf("%w: there is a key of active authentication and no DG15 for it", ErrUnfit)
+	case !promised:
+		return nil
+	}
+	public, err := lds.DecodeDG15(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
+	}
+	if key, ok := secrets.ActiveAuthentication.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(public) {
+		return fmt.Errorf("%w: the key of active authentication is not DG15's; document and secrets are of two cards", ErrUnfit)
+	}
+	return nil
 }
 
 // activeAuthenticationHash is the hash the chip has to sign with: for ECDSA the

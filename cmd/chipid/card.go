@@ -12,7 +12,7 @@ files and the chip's secrets in a folder, personalize puts a folder on a chip.`,
   chipid card show CARD`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
-		newCardBuildCommand, newCardShowCommand,
+		newCardBuildCommand, newCardShowCommand, newCardPersonalizeCommand, newCardSimulateCommand,
 	} {
 		cmd.AddCommand(sub(a))
 	}

@@ -15,7 +15,7 @@ var floors = []string{"cmd", "enroll", "reader", "card", "pki"}
 
 const (
 	module    = "chipid"
-	pcsc      = module + "/reader/pcsc"
+	pcscPath  = module + "/reader/pcsc"
 	scardPath = "github.com/ebfe/scard"
 )
 
@@ -45,7 +45,7 @@ func TestImportsGoDown(t *testing.T) {
 		}
 		seen[floors[from]] = true
 		for _, imported := range append(append(p.Imports, p.TestImports...), p.XTestImports...) {
-			if imported == scardPath && p.ImportPath != pcsc {
+			if imported == scardPath && p.ImportPath != pcscPath {
 				t.Errorf("%s imports scard; only reader/pcsc may", p.ImportPath)
 			}
 			if to, ok := floorOf(imported); ok && to < from {

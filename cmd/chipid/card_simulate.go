@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chipid/card/chip"
+	"chipid/reader/chipfile"
+	"chipid/reader/vpcd"
+)
+
+func newCardSimulateCommand(a *app) *cobra.Command {
+	var file, address string
+	var slot int
+	var quirks []string
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Plug a software chip into vpcd as a real PC/SC card",
+		Long: `Plugs the chip in a chip file into a slot of vpcd, the virtual reader that pcscd
+loads (Debian: vsmartcard-vpcd). Every PC/SC program then sees a card there. A
+chip file that is not there is made, with a blank chip. What programs write to
+the card is in the file before the card answers.
+
+Runs until it is interrupted, and outlives a restart of pcscd.
+
+Quirks, in which the card then differs from Doc 9303:
+` + quirkList(),
+		Example: `  chipid card simulate --chip card.chip
+  chipid card simulate --chip other.chip --slot 1 --quirk select-mf-6d00`,
+		Args: exactArgs(),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&file, "chip", "", "chip file")
+	flags.IntVar(&slot, "slot", 0, "slot of vpcd; Debian's has 0 and 1")
+	flags.StringVar(&address, "address", "", "HOST:PORT of a vpcd elsewhere, instead of --slot")
+	flags.StringArrayVar(&quirks, "quirk", nil, "a quirk (repeatable)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" {
+			return usageErrorf("%s needs --chip FILE (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
+		}
+		var habits []chip.Habit
+		for _, name := range quirks {
+			h, err := chip.HabitByName(name)
+			if err != nil {
+				return usageErrorf("--quirk: %v", err)
+			}
+			habits = append(habits, h)
+		}
+		if address == "" {
+			var err error
+			if address, err = vpcd.Address(slot); err != nil {
+				return usageErrorf("--slot: %v", err)
+			}
+		}
+		sealer, err := a.sealer()
+		if err != nil {
+			return err
+		}
+		f, err := chipfile.OpenOrCreate(file, sealer, chip.Options{Rand: a.rand})
+		if err != nil {
+			return err
+		}
+		f.Chip().Behave(habits...)
+		told := false
+		err = vpcd.Slot{
+			Address: address, Card: f,
+			Plugged: func() {
+				if !told { // --json is one object
+					told = true
+					a.tellPlugged(file, address, f.Chip())
+					return
+				}
+				fmt.Fprintf(a.err, "%s\n", a.say("Đầu đọc đã trở lại.", "The reader is back."))
+			},
+			Lost: func(err error) {
+				fmt.Fprintf(a.err, "%s\n", a.say("Đầu đọc đã ngắt; đang chờ nó trở lại …", "The reader went away; waiting for it to come back …"))
+			},
+		}.Serve(cmd.Context())
+		if err == nil {
+			err = f.Err()
+		}
+		return err
+	}
+	return cmd
+}
+
+func quirkList() string {
+	var out strings.Builder
+	for _, h := range chip.Habits() {
+		fmt.Fprintf(&out, "  %s\n", h)
+	}
+	return strings.TrimRight(out.String(), "\n")
+}
+
+func (a *app) tellPlugged(file, address string, c *chip.Chip) {
+	serial := hex.EncodeToString(c.Serial())
+	if a.asJSON {
+		// The card is in already: a broken pipe must not take it out.
+		_ = a.printJSON(map[string]any{
+			"chip": file, "address": address, "serial": serial,
+			"lifeCycle": c.LifeCycle().String(), "atr": hex.EncodeToString(c.ATR()),
+		})
+		return
+	}
+	a.printf("%s\n", a.say(
+		fmt.Sprintf("Chip %s (số %s, %s) đã cắm vào %s. Dừng bằng Ctrl-C.", file, serial, c.LifeCycle(), address),
+		fmt.Sprintf("The chip in %s (serial %s, %s) is plugged into %s. Stop with Ctrl-C.", file, serial, c.LifeCycle(), address)))
+}
