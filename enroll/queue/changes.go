@@ -15,10 +15,8 @@ import (
 	"chipid/enroll"
 )
 
-var (
-	// earliest is before any station could have been set up.
-	earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-)
+// earliest is before any station could have been set up.
+var earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // clockSlack is how far the clock may step back: what a time server corrects
 // in a healthy clock.
@@ -202,6 +200,44 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("this row was taken before: application %s is %s", e.ID, e.State)
 }
 
+// application is the capture as a record, before anything is known of it.
+func (c Capture) application() *enroll.Application {
+	a := &enroll.Application{Kind: c.Kind, Profile: c.Profile, Person: enroll.Normalise(c.Person), SourceLabel: cut(c.Source)}
+	if a.Kind == "" {
+		a.Kind = enroll.First
+	}
+	return a
+}
+
+// takenBefore gives the application that an earlier run made of the same
+// roster row, unless it was rejected since.
+func (v *view) takenBefore(a *enroll.Application) (*TakenError, error) {
+	id := enroll.ID(bytes.Clone(v.bucket(bucketRows).Get(v.q.rowKey(a))))
+	if id == "" {
+		return nil, nil
+	}
+	before, err := v.record(id)
+	if err != nil || before.State == enroll.Rejected {
+		return nil, err
+	}
+	return &TakenError{ID: before.ID, State: before.State}, nil
+}
+
+// TakenBefore says which roster rows earlier runs have taken, so that their
+// photos need not be read again; the others are nil.
+func (q *Queue) TakenBefore(rows []Capture) ([]*TakenError, error) {
+	taken := make([]*TakenError, len(rows))
+	err := q.view(func(v *view) (err error) {
+		for i, row := range rows {
+			if taken[i], err = v.takenBefore(row.application()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return taken, err
+}
+
 // Taken is what became of one capture: an application, with what it still
 // lacks, or an error of its own.
 type Taken struct {
@@ -221,14 +257,21 @@ func (q *Queue) Add(by string, c Capture) (*enroll.Application, enroll.Problems,
 	return taken[0].Application, taken[0].Problems, taken[0].Err
 }
 
+// photoCheckers is how many photos are unpacked at once; a large one takes some
+// hundred megabytes of memory.
+const photoCheckers = 2
+
 // AddAll takes many in one transaction. A capture that cannot be taken gets an
 // error of its own and holds up no other; the error of AddAll itself means
 // that none was taken. When it returns, what was taken is on disk for good.
 func (q *Queue) AddAll(by string, captures []Capture) ([]Taken, error) {
 	taken := make([]Taken, len(captures))
 	var all sync.WaitGroup
+	slots := make(chan struct{}, photoCheckers)
 	for i, c := range captures {
+		slots <- struct{}{}
 		all.Go(func() {
+			defer func() { <-slots }()
 			if problems := checkCapture(c); len(problems) > 0 {
 				taken[i].Err = problems
 			}
@@ -269,13 +312,8 @@ func checkCapture(c Capture) enroll.Problems {
 // add puts one capture into the transaction. Its own refusal goes into t; an
 // error is one that stops all.
 func (c *change) add(in Capture, t *Taken) ([]*sealedBlob, error) {
-	a := &enroll.Application{
-		Kind: in.Kind, Profile: in.Profile, Person: enroll.Normalise(in.Person),
-		Operator: c.by, Station: c.q.opt.Station, CapturedAt: c.now, SourceLabel: in.Source,
-	}
-	if a.Kind == "" {
-		a.Kind = enroll.First
-	}
+	a := in.application()
+	a.Operator, a.Station, a.CapturedAt = c.by, c.q.opt.Station, c.now
 	var err error
 	if a.ID, err = enroll.NewID(c.now, c.q.opt.Rand, c.book.LastID); err != nil {
 		return nil, err
@@ -305,15 +343,13 @@ func (c *change) add(in Capture, t *Taken) ([]*sealedBlob, error) {
 			t.Err = problems
 			return nil, nil
 		}
-		if before := enroll.ID(bytes.Clone(c.bucket(bucketRows).Get(c.q.rowKey(a)))); before != "" {
-			other, err := c.record(before)
-			if err != nil {
-				return nil, err
-			}
-			if other.State != enroll.Rejected {
-				t.Err = &TakenError{ID: other.ID, State: other.State}
-				return nil, nil
-			}
+		before, err := c.takenBefore(a)
+		if err != nil {
+			return nil, err
+		}
+		if before != nil {
+			t.Err = before
+			return nil, nil
 		}
 	}
 	if err := c.claimNumber(a); err != nil {
