@@ -34,6 +34,7 @@ type app struct {
 	out, err io.Writer
 	now      func() time.Time
 	rand     io.Reader
+	costs    keystore.Params // of what is sealed under the passphrase
 
 	asJSON         bool
 	lang           string
@@ -43,7 +44,10 @@ type app struct {
 }
 
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, rand: rand.Reader}
+	return &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		now: time.Now, rand: rand.Reader, costs: keystore.DefaultParams(),
+	}
 }
 
 // exitCode carries an exit code other than 1 out of a command. A nil err has
@@ -159,7 +163,7 @@ func (a *app) sealer() (*keystore.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.cachedSealer, err = keystore.NewSealer(pass, keystore.DefaultParams(), a.rand)
+	a.cachedSealer, err = keystore.NewSealer(pass, a.costs, a.rand)
 	return a.cachedSealer, err
 }
 
