@@ -243,19 +243,37 @@ func (l *Ledger) Blanks() ([]Blank, error) {
 	return all, err
 }
 
+// Unusable says why a chip may not be written: this batch has used it. It is
+// empty where the chip may.
+func (l *Ledger) Unusable(serial string) (why string, err error) {
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		why, err = unusable(tx, serial)
+		return err
+	})
+	return why, err
+}
+
+func unusable(tx *bbolt.Tx, serial string) (string, error) {
+	blanks := tx.Bucket(blankBucket)
+	if blanks.Get([]byte(serial)) == nil {
+		return "", nil
+	}
+	var b Blank
+	if err := getJSON(blanks, serial, &b); err != nil || b.State == BlankReturned {
+		return "", err
+	}
+	return fmt.Sprintf("chip %s is %s already", serial, b.State), nil
+}
+
 // Bind sets a blank aside for a record, before a single octet is written to
 // it. sod is the SHA-256 of the EF.SOD that will be.
 func (l *Ledger) Bind(record, serial string, sod []byte) error {
 	return l.change(record, []CardState{Planned}, func(tx *bbolt.Tx, c *Card) error {
-		blanks := tx.Bucket(blankBucket)
-		if blanks.Get([]byte(serial)) != nil {
-			var b Blank
-			if err := getJSON(blanks, serial, &b); err != nil {
-				return err
-			}
-			if b.State != BlankReturned {
-				return fmt.Errorf("%w: chip %s is %s already", ErrState, serial, b.State)
-			}
+		switch why, err := unusable(tx, serial); {
+		case err != nil:
+			return err
+		case why != "":
+			return fmt.Errorf("%w: %s", ErrState, why)
 		}
 		c.State, c.Serial, c.SOD, c.Reason = Bound, serial, slices.Clone(sod), ""
 		return l.setBlank(tx, *c, BlankBound, "")

@@ -1,0 +1,134 @@
+// Package issuance leads from an approved application to a card and back: it
+// gives the batch line (reader/bureau) the documents of approved applications,
+// and attaches to each application what was read from its finished chip.
+package issuance
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"chipid/card/national"
+	"chipid/enroll"
+	"chipid/enroll/queue"
+	"chipid/pki/cert"
+	"chipid/pki/trust"
+	"chipid/reader"
+	"chipid/reader/bureau"
+	"chipid/reader/inspect"
+)
+
+// Office serves one batch with the applications of one station.
+type Office struct {
+	Queue *queue.Queue
+	Batch string // its name: an application belongs to one batch only
+	By    string // who is named in the audit chain
+
+	Certificate *cert.Certificate // of the document signer
+	Signer      crypto.Signer
+	Trust       *trust.Store
+
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+var _ bureau.Office = (*Office)(nil)
+
+// Plan lists the approved applications that have no card and no batch, in the
+// order in which they were captured.
+func Plan(q *queue.Queue) ([]enroll.ID, error) {
+	var ids []enroll.ID
+	err := q.Each(func(a *enroll.Application) error {
+		if a.Batch == "" && a.Latest(enroll.IssuedCard) == nil {
+			ids = append(ids, a.ID)
+		}
+		return nil
+	}, enroll.Approved)
+	return ids, err
+}
+
+// Prepare builds the document of an application, which from then on belongs
+// to this batch.
+func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) {
+	a, err := o.Queue.Assign(o.By, enroll.ID(record), o.Batch)
+	var (
+		assigned *queue.AssignedError
+		moved    *enroll.TransitionError
+	)
+	switch {
+	case errors.As(err, &assigned), errors.As(err, &moved), errors.Is(err, queue.ErrHasCard), errors.Is(err, queue.ErrNotFound):
+		return nil, &bureau.RecordError{Record: record, Err: err}
+	case err != nil:
+		return nil, err
+	}
+	profile, err := national.ByName(a.Profile)
+	if err != nil {
+		return nil, &bureau.RecordError{Record: record, Err: err}
+	}
+	photo, err := o.Queue.Photo(a)
+	if err != nil {
+		return nil, err
+	}
+	doc, secrets, err := national.Build(national.BuildOptions{
+		Profile: profile, Person: a.Person, Photo: photo,
+		Certificate: o.Certificate, Signer: o.Signer, Now: o.Now(), Rand: o.Rand,
+	})
+	var faults national.FieldErrors
+	switch {
+	case errors.As(err, &faults):
+		return nil, &bureau.RecordError{Record: record, Err: err}
+	case err != nil:
+		return nil, err
+	}
+	return &bureau.Job{Document: doc, Secrets: secrets}, nil
+}
+
+// Inspect reads the chip as a counter would, with the card access number.
+func (o *Office) Inspect(ctx context.Context, record string, chip reader.Transport) (*inspect.Evidence, *inspect.Report, error) {
+	a, err := o.Queue.Get(enroll.ID(record))
+	if err != nil {
+		return nil, nil, err
+	}
+	profile, err := national.ByName(a.Profile)
+	if err != nil {
+		return nil, nil, err
+	}
+	evidence, err := inspect.Read(ctx, chip, inspect.Options{
+		Passwords: inspect.Passwords{CAN: profile.CAN(a.Person)}, Now: o.Now, Rand: o.Rand,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return evidence, inspect.Check(evidence, o.Trust, o.Now()), nil
+}
+
+// Deliver attaches the read-back to the application.
+func (o *Office) Deliver(_ context.Context, record string, evidence *inspect.Evidence, report *inspect.Report) error {
+	raw, err := evidence.Marshal()
+	if err != nil {
+		return err
+	}
+	_, err = o.Queue.AttachEvidence(o.By, enroll.ID(record), queue.NewEvidence{
+		Role: enroll.IssuedCard, Data: raw, Verdict: string(report.Verdict), Reason: report.Reason("en"),
+	})
+	if err != nil {
+		return fmt.Errorf("attach the read-back: %w", err)
+	}
+	return nil
+}
+
+// SetAside takes an application off the batch that could not make its card.
+func (o *Office) SetAside(_ context.Context, record, reason string) error {
+	_, err := o.Queue.Unassign(o.By, enroll.ID(record), o.Batch, reason)
+	var (
+		assigned *queue.AssignedError
+		moved    *enroll.TransitionError
+	)
+	if errors.As(err, &assigned) || errors.As(err, &moved) || errors.Is(err, queue.ErrNotFound) {
+		return nil // it is not ours, and never was
+	}
+	return err
+}
