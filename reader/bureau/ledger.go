@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"chipid/pki/durable"
 )
@@ -172,7 +173,7 @@ func OpenLedger(dir string, now func() time.Time) (*Ledger, error) {
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: another program is working on the batch in %s", ErrLedger, dir)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s cannot be opened: %w", ErrLedger, path, err)
