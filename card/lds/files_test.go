@@ -232,6 +232,7 @@ func TestDetailsTolerance(t *testing.T) {
 		"another file":     tlv.Encode(0x6C, nil),
 		"cut off":          raw[:len(raw)-1],
 		"data behind":      append(bytes.Clone(raw), 7),
+		"no text behind":   append(bytes.Clone(raw), 0, 0xFE),
 		"odd date":         tlv.Encode(0x6B, tlv.Encode(0x5F2B, []byte{1, 2, 3})),
 		"date of letters":  tlv.Encode(0x6B, tlv.Encode(0x5F2B, []byte("ABCDEFGH"))),
 		"too many names":   tlv.Encode(0x6B, tlv.Encode(0xA0, bytes.Repeat(tlv.Encode(0x5F0F, nil), maxNames+1))),

@@ -3,7 +3,6 @@ package lds
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"chipid/card/tlv"
 )
@@ -26,8 +25,10 @@ func template(raw []byte, f File) ([]byte, error) {
 	if obj.Tag != tlv.Tag(f.Tag()) {
 		return nil, malformed(f, "tag %s where %02X belongs", obj.Tag, f.Tag())
 	}
-	if strings.Trim(string(rest), "\x00\xFF") != "" {
-		return nil, malformed(f, "%d octets follow the template", len(rest))
+	for _, o := range rest {
+		if o != 0x00 && o != 0xFF {
+			return nil, malformed(f, "%d octets follow the template", len(rest))
+		}
 	}
 	return obj.Value, nil
 }
