@@ -113,6 +113,9 @@ func (a *Authority) signer(path string, c *cert.Certificate) (crypto.Signer, err
 	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(c.PublicKey) {
 		return nil, fmt.Errorf("%s is not the key of %s", path, c.Subject)
 	}
+	if err := mayUseKey(c, a.now()); err != nil {
+		return nil, err
+	}
 	return &limitedSigner{Signer: key, certificate: c, now: a.now}, nil
 }
 

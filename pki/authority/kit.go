@@ -291,12 +291,11 @@ func makeStation(dir, id string, hub *hubKeys, ca *tlsAuthority, sealer *keystor
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(leaf)
 	record := &StationRecord{
 		Version:       kitVersion,
 		ID:            id,
 		SignKey:       signKey,
-		TLSCertSHA256: hex.EncodeToString(sum[:]),
+		TLSCertSHA256: fingerprint(leaf),
 		Created:       now,
 	}
 	return record, createJSON(filepath.Join(dir, stationFile), StationConfig{
@@ -306,6 +305,11 @@ func makeStation(dir, id string, hub *hubKeys, ca *tlsAuthority, sealer *keystor
 		HubReceiptKey: hub.receiptKey,
 		Created:       now,
 	})
+}
+
+func fingerprint(certificate []byte) string {
+	sum := sha256.Sum256(certificate)
+	return hex.EncodeToString(sum[:])
 }
 
 func newEd25519(path string, sealer *keystore.Sealer, random io.Reader) (ed25519.PublicKey, error) {
