@@ -48,8 +48,10 @@ func TestCCCDCardAccess(t *testing.T) {
 	if _, err := DecodeCardAccess(append(bytes.Clone(raw), 0, 0, 0)); err != nil {
 		t.Errorf("padded file: %v", err)
 	}
-	if _, err := DecodeCardAccess(append(bytes.Clone(raw), 1)); !errors.Is(err, ErrMalformed) {
-		t.Errorf("foreign octet behind: %v", err)
+	for _, o := range []byte{0x01, 0x80, 0xFE} {
+		if _, err := DecodeCardAccess(append(bytes.Clone(raw), 0xFF, o, 0x00)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("foreign octet %02X behind: %v", o, err)
+		}
 	}
 }
 
