@@ -250,33 +250,3 @@ func unwrap(data []byte, tag tlv.Tag, optional ...tlv.Tag) ([]byte, error) {
 	}
 	return bytes.Clone(obj.Value), nil
 }
-
-// SetAT is what MSE:Set AT chooses (Doc 9303-11 §4.4.4.1).
-type SetAT struct {
-	Protocol       asn1.ObjectIdentifier
-	Password       byte // a password reference
-	ParameterID    int
-	HasParameterID bool
-}
-
-// ParseSetAT reads the data field of MSE:Set AT on the chip's side.
-func ParseSetAT(data []byte) (SetAT, error) {
-	objs, err := tlv.ReadAll(data)
-	if err != nil {
-		return SetAT{}, fmt.Errorf("%w: MSE:Set AT: %w", ErrProtocol, err)
-	}
-	if len(objs) < 2 || len(objs) > 3 || objs[0].Tag != 0x80 || objs[1].Tag != 0x83 || len(objs[1].Value) != 1 {
-		return SetAT{}, fmt.Errorf("%w: MSE:Set AT without protocol and password", ErrProtocol)
-	}
-	at := SetAT{Password: objs[1].Value[0]}
-	if rest, err := asn1.Unmarshal(tlv.Encode(0x06, objs[0].Value), &at.Protocol); err != nil || len(rest) != 0 {
-		return SetAT{}, fmt.Errorf("%w: MSE:Set AT names no protocol", ErrProtocol)
-	}
-	if len(objs) == 3 {
-		if objs[2].Tag != 0x84 || len(objs[2].Value) != 1 {
-			return SetAT{}, fmt.Errorf("%w: MSE:Set AT: data object %s", ErrProtocol, objs[2].Tag)
-		}
-		at.ParameterID, at.HasParameterID = int(objs[2].Value[0]), true
-	}
-	return at, nil
-}
