@@ -558,6 +558,9 @@ func (c *checker) validity() Outcome {
 	if info == nil {
 		return missing("no_mrz", "the date of expiry is not known, since DG1 was not read or is damaged", "không biết ngày hết hạn vì thiếu DG1")
 	}
+	if c.path != nil && c.path.Status == trust.NotYetValid {
+		return missing("clock", "the clock is wrong, so it is not known whether the document has expired", "đồng hồ máy sai nên không biết giấy tờ còn hạn hay không")
+	}
 	expiry, err := mrz.ExpiryDate(info.DateOfExpiry, c.at)
 	switch {
 	case errors.Is(err, mrz.ErrNoDate) || (err == nil && info.DateOfExpiry == mrz.NoExpiry):
