@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"chipid/enroll/packet"
-	"chipid/enroll/queue"
 	"chipid/enroll/sync"
 	"chipid/pki/authority"
 )
@@ -34,29 +32,38 @@ is up and something was quarantined.`,
 		Args: exactArgs(),
 	}
 	flags := cmd.Flags()
-	station := flags.String("station", os.Getenv("CHIPID_STATION"), "folder of the station (default: CHIPID_STATION)")
+	station := addStationFlags(cmd)
 	address := flags.String("hub", os.Getenv("CHIPID_HUB"), "address of the hub, https://HOST:PORT (default: CHIPID_HUB)")
 	trustDir := flags.String("trust", "", "folder of trust anchors and revocation lists (default: trust in the station's folder)")
 	parallel := flags.Int("parallel", 2, "records on their way at once")
+	attempts := flags.Int("attempts", 6, "attempts in a row without progress before a record, or the run, is given up")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *station == "" {
-			return usageErrorf("say which station this is: --station DIR or CHIPID_STATION")
-		}
 		if *address == "" {
 			return usageErrorf("say where the hub is: --hub https://HOST:PORT or CHIPID_HUB")
+		}
+		if err := sync.CheckAddress(*address); err != nil {
+			return usageErrorf("%v", err)
 		}
 		if *parallel < 1 || *parallel > 16 {
 			return usageErrorf("--parallel is 1 to 16, not %d", *parallel)
 		}
-		if *trustDir == "" {
-			*trustDir = filepath.Join(*station, "trust")
+		if *attempts < 1 {
+			return usageErrorf("--attempts is at least 1, not %d", *attempts)
 		}
-		return a.sync(cmd.Context(), *station, *trustDir, sync.Options{Hub: *address, Parallel: *parallel})
+		return a.sync(cmd.Context(), station, *trustDir, sync.Options{Hub: *address, Parallel: *parallel, Retry: sync.Retry{Attempts: *attempts}})
 	}
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, dir, trustDir string, opt sync.Options) error {
+func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, opt sync.Options) error {
+	dir, err := flags.folder()
+	if err != nil {
+		return err
+	}
+	q, by, err := flags.open(a)
+	if err != nil {
+		return err
+	}
 	sealer, err := a.sealer()
 	if err != nil {
 		return err
@@ -65,11 +72,8 @@ func (a *app) sync(ctx context.Context, dir, trustDir string, opt sync.Options) 
 	if err != nil {
 		return err
 	}
-	q, err := queue.Open(filepath.Join(dir, "queue"), queue.Options{
-		Sealer: sealer, Now: a.now, Rand: a.rand, Station: station.Config.ID,
-	})
-	if err != nil {
-		return err
+	if trustDir == "" {
+		trustDir = station.TrustDir
 	}
 	judge, err := packet.JudgeBy(trustDir)
 	if err != nil {
@@ -77,7 +81,7 @@ func (a *app) sync(ctx context.Context, dir, trustDir string, opt sync.Options) 
 	}
 	bar := a.newProgress("sync", 0)
 	defer bar.finish()
-	opt.Gate, opt.Now, opt.Rand = packet.Gate(judge), a.now, a.rand
+	opt.Gate, opt.Now, opt.Rand, opt.By = packet.Gate(judge), a.now, a.rand, by
 	opt.Progress = bar.advance
 	if !a.asJSON {
 		opt.Retry.Report = func(err error, pause time.Duration) {

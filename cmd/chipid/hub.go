@@ -60,11 +60,11 @@ and trust anchors up to date: do it again after "pki station", "pki revoke" or
 			return a.printJSON(made)
 		}
 		if made.New {
-			a.printf(a.say("Đã tạo trung tâm tại %s; %d trạm được gửi. Tiếp theo: chipid hub serve --dir %s\n",
-				"The hub is ready in %s; %d stations may send. Next: chipid hub serve --dir %s\n"), *dir, len(made.Stations), *dir)
+			a.printf(a.say("Đã tạo trung tâm tại %s. Số trạm được gửi: %d. Tiếp theo: chipid hub serve --dir %s\n",
+				"The hub is ready in %s. Stations that may send: %d. Next: chipid hub serve --dir %s\n"), *dir, len(made.Stations), *dir)
 		} else {
-			a.printf(a.say("Đã cập nhật trung tâm tại %s; %d trạm được gửi.\n",
-				"The hub in %s is up to date; %d stations may send.\n"), *dir, len(made.Stations))
+			a.printf(a.say("Đã cập nhật trung tâm tại %s. Số trạm được gửi: %d.\n",
+				"The hub in %s is up to date. Stations that may send: %d.\n"), *dir, len(made.Stations))
 		}
 		return nil
 	}

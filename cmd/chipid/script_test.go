@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"syscall"
@@ -12,16 +15,20 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"chipid/card/artwork/portrait"
+	"chipid/pki/keystore"
 )
 
 // TestMain lets the test binary stand in for chipid: the scripts under
 // testdata/script run it as a user would. CHIPID_TEST_CLOCK sets its clock;
 // the real program has no such switch. `portrait SEED FILE` draws a photo of
-// nobody.
+// nobody, `code N COMMAND` expects an exit code.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"chipid": func() {
 			a := newApp()
+			// The scripts run hundreds of commands; each would spend most of a
+			// second on guarding a passphrase that stands in this file.
+			a.costs = keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}
 			if s := os.Getenv("CHIPID_TEST_CLOCK"); s != "" {
 				at, err := time.Parse(time.RFC3339, s)
 				if err != nil {
@@ -33,6 +40,16 @@ func TestMain(m *testing.M) {
 			code := a.run(ctx, os.Args[1:])
 			stop()
 			os.Exit(code)
+		},
+		// `code N COMMAND` succeeds where the command ends with exit code N.
+		"code": func() {
+			c := exec.Command(os.Args[2], os.Args[3:]...)
+			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+			err := c.Run()
+			if got := strconv.Itoa(c.ProcessState.ExitCode()); got != os.Args[1] {
+				fmt.Fprintf(os.Stderr, "exit code %s, want %s (%v)\n", got, os.Args[1], err)
+				os.Exit(1)
+			}
 		},
 		"portrait": func() {
 			seed, err := strconv.ParseUint(os.Args[1], 10, 64)
@@ -52,6 +69,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
+			// A port that was free a moment ago, for scripts that serve.
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("HUB_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+			if err := l.Close(); err != nil {
+				return err
+			}
 			return nil
 		},
 	})

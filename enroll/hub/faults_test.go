@@ -721,3 +721,61 @@ func TestStatsWhileServingAndNot(t *testing.T) {
 		t.Fatalf("without a password: %s", resp.Status)
 	}
 }
+
+// A line that dies without a goodbye leaves the hub reading. The station comes
+// back at once, long before the hub would notice, and must not have to wait.
+func TestComesBackBeforeTheHubNoticed(t *testing.T) {
+	s := newSite(t)
+	s.opt.ReadTimeout = time.Hour
+	st := s.station("school-7")
+	hub := s.serve()
+	p := st.pack(50_000)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := st.client(hub.address, func(o *stationsync.ClientOptions) { o.Chunk = 1000 }).Upload(ctx, p.manifest, p.octets, func(int64) { cancel() }); err == nil {
+		t.Fatal("not stopped")
+	}
+	silent, err := tls.Dial("tcp", strings.TrimPrefix(hub.address, "https://"), &tls.Config{
+		Certificates: []tls.Certificate{st.tls}, RootCAs: s.cas, ServerName: "127.0.0.1", Time: s.now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	id := packet.UploadName(p.manifest)
+	m, _ := hub.uploads.manifest(id)
+	offset, err := hub.uploads.offset(id, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const came = 5000
+	fmt.Fprintf(silent, "PATCH %s%s HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: %d\r\nContent-Type: application/offset+octet-stream\r\nContent-Length: 20000\r\n\r\n", packet.UploadsPath, id, offset)
+	if _, err := silent.Write(p.octets[offset : offset+came]); err != nil {
+		t.Fatal(err)
+	}
+	// The hub has them all when they are in the file.
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for looked := 0; ; looked++ {
+		if now, err := hub.uploads.offset(id, m); err == nil && now == offset+came {
+			break
+		}
+		if looked == 10_000 {
+			t.Fatal("the octets did not arrive")
+		}
+		<-look.C
+	}
+	begun := int64(-1)
+	err = keepTrying(3).Do(t.Context(), func(ctx context.Context) (bool, error) {
+		return false, st.client(hub.address).Upload(ctx, p.manifest, p.octets, func(at int64) {
+			if begun < 0 {
+				begun = at
+			}
+		})
+	})
+	if err != nil || begun != offset+came {
+		t.Fatalf("went on at %d, not at %d: %v", begun, offset+came, err)
+	}
+	if _, err := st.fetch(st.client(hub.address), p); err != nil {
+		t.Fatal(err)
+	}
+}

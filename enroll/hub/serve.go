@@ -17,7 +17,6 @@ import (
 	"time"
 
 	tus "github.com/tus/tusd/v2/pkg/handler"
-	"github.com/tus/tusd/v2/pkg/memorylocker"
 	tuslog "golang.org/x/exp/slog"
 
 	"chipid/enroll/packet"
@@ -79,7 +78,7 @@ func answer(err error) error {
 func (h *Hub) Handler() (http.Handler, error) {
 	composer := tus.NewStoreComposer()
 	composer.UseCore(h.uploads)
-	composer.UseLocker(memorylocker.New())
+	composer.UseLocker(&uploadLocks{})
 	uploads, err := tus.NewHandler(tus.Config{
 		StoreComposer:      composer,
 		BasePath:           packet.UploadsPath,
@@ -181,7 +180,7 @@ func (h *Hub) ownUpload(next http.Handler) http.Handler {
 				return
 			}
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, withControl(w, r))
 	})
 }
 

@@ -44,13 +44,26 @@ type ClientOptions struct {
 // maxAnswer bounds what is read of an answer of the hub.
 const maxAnswer = 64 << 10
 
-// NewClient makes a client of the hub at address: https://HOST:PORT.
-func NewClient(address string, opt ClientOptions) (*Client, error) {
+// CheckAddress tells whether address is one that a hub can have.
+func CheckAddress(address string) error {
+	_, err := parseAddress(address)
+	return err
+}
+
+func parseAddress(address string) (*url.URL, error) {
 	base, err := url.Parse(address)
 	if err != nil || base.Scheme != "https" || base.Host == "" || strings.Trim(base.Path, "/") != "" {
 		return nil, fmt.Errorf("%q is not the address of a hub: https://HOST:PORT", address)
 	}
-	base.Path = ""
+	return &url.URL{Scheme: base.Scheme, Host: base.Host}, nil
+}
+
+// NewClient makes a client of the hub at address: https://HOST:PORT.
+func NewClient(address string, opt ClientOptions) (*Client, error) {
+	base, err := parseAddress(address)
+	if err != nil {
+		return nil, err
+	}
 	if opt.Stall == 0 {
 		opt.Stall = 45 * time.Second
 	}
