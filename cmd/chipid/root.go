@@ -11,6 +11,9 @@ import (
 var verbs = []func(*app) *cobra.Command{
 	newPKICommand,
 	newCardCommand,
+	newReaderCommand,
+	newReadCommand,
+	newVerifyCommand,
 	newHubCommand,
 	newEnrollCommand,
 	newAuditCommand,

@@ -41,6 +41,10 @@ type Outcome struct {
 	needed bool // for Genuine; of one that was NotRun or has NoTrustAnchor
 }
 
+// Needed tells whether the verdict could not be Genuine without this check,
+// where it was not run.
+func (o *Outcome) Needed() bool { return o.needed }
+
 // Checks are all checks there are; each is always reported.
 type Checks struct {
 	AccessControl          Outcome `json:"accessControl"`
@@ -128,9 +132,9 @@ func (r *Report) Reason(lang string) string {
 }
 
 // Text is the check's reason in Vietnamese where lang is "vi", in English else.
-func (c *Outcome) Text(lang string) string {
-	if lang == "vi" && c.ReasonVI != "" {
-		return c.ReasonVI
+func (o *Outcome) Text(lang string) string {
+	if lang == "vi" && o.ReasonVI != "" {
+		return o.ReasonVI
 	}
-	return c.Reason
+	return o.Reason
 }

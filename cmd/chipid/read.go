@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chipid/card/biometric"
+	"chipid/card/mrz"
+	"chipid/card/national"
+	"chipid/pki/durable"
+	"chipid/pki/trust"
+	"chipid/reader"
+	"chipid/reader/chipfile"
+	"chipid/reader/inspect"
+	"chipid/reader/pcsc"
+)
+
+func newReadCommand(a *app) *cobra.Command {
+	var flags readFlags
+	cmd := &cobra.Command{
+		Use:   "read",
+		Short: "Read and check the card on a reader",
+		Long: `Reads a card and says whether to believe it. The card is opened with what is
+printed on it: the CAN, or the machine readable zone, or the document number
+with both dates, or for a Vietnamese card its 12 digit number. It is then
+checked against the issuers' certificates in the trust folder.
+
+Exit codes: 0 genuine, 3 rejected, 4 undetermined, 1 the card could not be read.
+With --out all that was read is kept, to be checked again with chipid verify.`,
+		Example: `  chipid read --can 000015 --trust PKI/trust
+  chipid read --reader 1 --id 001190000015 --trust PKI/trust --out EVIDENCE
+  chipid read --document 190000015 --birth 1990-03-09 --expiry 2030-03-09 --trust PKI/trust
+  chipid read --chip card.chip --can 000015 --trust PKI/trust --json`,
+		Args: exactArgs(),
+	}
+	flags.register(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		passwords, err := flags.passwords(a.now())
+		if err != nil {
+			return err
+		}
+		challenge, err := hex.DecodeString(flags.challenge)
+		if err != nil || (flags.challenge != "" && len(challenge) != 8) {
+			return usageErrorf("--challenge is 16 hexadecimal digits")
+		}
+		if flags.chip != "" && flags.reader != "" {
+			return usageErrorf("give either --reader or --chip, not both")
+		}
+		store, err := openTrust(flags.trust)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), flags.timeout)
+		defer cancel()
+		card, err := a.openCard(ctx, flags.reader, flags.chip)
+		if err != nil {
+			return err
+		}
+		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
+		evidence, err := inspect.Read(ctx, card.Transport, inspect.Options{
+			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: challenge, Reader: card.name, ATR: card.atr,
+			Progress: func(p inspect.Progress) { bar.advance(int64(p.Done), int64(p.Total), p.Step) },
+		})
+		bar.finish()
+		if e := card.close(); err == nil {
+			err = e
+		}
+		if errors.Is(err, context.DeadlineExceeded) && cmd.Context().Err() == nil {
+			return fmt.Errorf("%w: the card took longer than %s; take it off, put it back and try again, or give a longer --timeout", err, flags.timeout)
+		}
+		if err != nil {
+			return err
+		}
+		report := flags.policy.Check(evidence, store, a.now())
+		if flags.out != "" {
+			if err := saveRead(flags.out, evidence); err != nil {
+				return err
+			}
+		}
+		return a.tellReport(report, store)
+	}
+	return cmd
+}
+
+// readFlags are the flags of read.
+type readFlags struct {
+	reader, chip, trust, out, challenge   string
+	can, mrz, document, birth, expiry, id string
+	timeout                               time.Duration
+	policy                                inspect.Policy
+}
+
+func (f *readFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.reader, "reader", "", "reader: its number, name or a part of it (default: the one with a card on it)")
+	flags.StringVar(&f.chip, "chip", "", "read a software chip from this file instead")
+	flags.StringVar(&f.can, "can", "", "card access number, six digits on the front")
+	flags.StringVar(&f.mrz, "mrz", "", "the machine readable zone, its lines one after the other")
+	flags.StringVar(&f.document, "document", "", "document number, with --birth and --expiry in place of --mrz")
+	flags.StringVar(&f.birth, "birth", "", "date of birth, YYYY-MM-DD or YYMMDD")
+	flags.StringVar(&f.expiry, "expiry", "", "date of expiry, YYYY-MM-DD or YYMMDD")
+	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
+	flags.StringVar(&f.out, "out", "", "folder to keep everything in that was read")
+	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
+	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
+	registerTrustFlags(cmd, &f.trust, &f.policy)
+}
+
+func registerTrustFlags(cmd *cobra.Command, dir *string, policy *inspect.Policy) {
+	flags := cmd.Flags()
+	flags.StringVar(dir, "trust", "", "folder with the issuers' CSCA certificates and revocation lists")
+	flags.BoolVar(&policy.RequireRevocation, "require-crl", false, "undetermined unless a current revocation list clears the signer")
+	flags.DurationVar(&policy.MaxCRLAge, "max-crl-age", 0, "take no revocation list older than this for current")
+}
+
+func (f *readFlags) passwords(now time.Time) (inspect.Passwords, error) {
+	p := inspect.Passwords{CAN: f.can}
+	if f.id != "" {
+		vn, err := national.ByName("vn")
+		if err != nil {
+			return p, err
+		}
+		if len(f.id) != 12 || strings.Trim(f.id, "0123456789") != "" {
+			return p, usageErrorf("--id takes the 12 digits of the card's number")
+		}
+		if f.can != "" {
+			return p, usageErrorf("give either --can or --id, not both: the number gives the CAN")
+		}
+		p.CAN = vn.CAN(national.Person{Number: f.id})
+	}
+	if p.CAN != "" && (len(p.CAN) != 6 || strings.Trim(p.CAN, "0123456789") != "") {
+		return p, usageErrorf("a CAN has six digits")
+	}
+	byFields := f.document != "" || f.birth != "" || f.expiry != ""
+	switch {
+	case f.mrz != "" && byFields:
+		return p, usageErrorf("give either --mrz or --document, --birth and --expiry, not both")
+	case f.mrz != "":
+		info, err := mrz.Parse(f.mrz)
+		if err != nil {
+			return p, usageErrorf("--mrz: %v", err)
+		}
+		p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry = info.DocumentNumber, info.DateOfBirth, info.DateOfExpiry
+	case byFields:
+		if f.document == "" || f.birth == "" || f.expiry == "" {
+			return p, usageErrorf("--document, --birth and --expiry go together")
+		}
+		p.DocumentNumber = strings.ToUpper(f.document)
+		for _, date := range []struct {
+			flag, value string
+			to          *string
+		}{{"--birth", f.birth, &p.DateOfBirth}, {"--expiry", f.expiry, &p.DateOfExpiry}} {
+			yymmdd, err := mrzDate(date.value)
+			if err != nil {
+				return p, usageErrorf("%s: %v", date.flag, err)
+			}
+			*date.to = yymmdd
+		}
+	}
+	return p, nil
+}
+
+func mrzDate(s string) (string, error) {
+	for _, layout := range []string{time.DateOnly, "02/01/2006", "060102"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.Format("060102"), nil
+		}
+	}
+	return "", fmt.Errorf("a date is written YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
+}
+
+// openTrust opens a trust folder; without one nobody is trusted.
+func openTrust(dir string) (*trust.Store, error) {
+	if dir == "" {
+		return trust.New(), nil
+	}
+	return trust.Open(dir)
+}
+
+// openedCard is a card to read, wherever it is.
+type openedCard struct {
+	reader.Transport
+	name  string
+	atr   []byte
+	close func() error
+}
+
+func (a *app) openCard(ctx context.Context, selector, chip string) (*openedCard, error) {
+	if chip == "" {
+		card, err := pcsc.Connect(ctx, selector)
+		if err != nil {
+			return nil, err
+		}
+		return &openedCard{Transport: card, name: card.Reader(), atr: card.ATR(), close: card.Close}, nil
+	}
+	sealer, err := a.sealer()
+	if err != nil {
+		return nil, err
+	}
+	f, err := chipfile.Open(chip, sealer, a.rand)
+	if err != nil {
+		return nil, err
+	}
+	return &openedCard{Transport: reader.NewChipTransport(f), name: "file " + filepath.Base(chip), atr: f.ATR(), close: f.Err}, nil
+}
+
+// saveRead keeps the evidence, the raw files and the portrait.
+func saveRead(dir string, e *inspect.Evidence) error {
+	if err := inspect.SaveEvidence(dir, e); err != nil {
+		return err
+	}
+	picture, err := inspect.Portrait(e.Document())
+	if err != nil {
+		return nil // told as a problem of the document
+	}
+	ext := biometric.FormatOf(picture).Extension()
+	return durable.WriteFile(filepath.Join(dir, "photo"+ext), picture, 0o600)
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chipid/pki/trust"
+	"chipid/reader/inspect"
+)
+
+func newVerifyCommand(a *app) *cobra.Command {
+	var dir, at string
+	var policy inspect.Policy
+	cmd := &cobra.Command{
+		Use:   "verify EVIDENCE|DIR",
+		Short: "Check recorded evidence or a folder of raw files offline",
+		Long: `Checks again what chipid read kept with --out, or any folder with EF_SOD.bin,
+DG1.bin and so on. Every check is made anew, for the time at which the card was
+read (or --at). Files alone do not show whether the chip was a copy: a document
+that offers chip or active authentication is then undetermined.
+
+Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
+		Example: `  chipid verify EVIDENCE/evidence.cbor --trust PKI/trust
+  chipid verify EVIDENCE --trust PKI/trust --at now --json`,
+		Args: exactArgs("EVIDENCE or DIR"),
+	}
+	registerTrustFlags(cmd, &dir, &policy)
+	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		when, err := parseTime(at, a.now())
+		if err != nil {
+			return err
+		}
+		store, err := openTrust(dir)
+		if err != nil {
+			return err
+		}
+		evidence, err := inspect.LoadEvidence(args[0])
+		if err != nil {
+			return err
+		}
+		if at == "" && !evidence.ReadAt.IsZero() {
+			when = evidence.ReadAt
+		}
+		return a.tellReport(policy.Check(evidence, store, when), store)
+	}
+	return cmd
+}
+
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if s == "" || s == "now" {
+		return now, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usageErrorf("--at takes now, a date as 2026-11-05 or a time as 2026-11-05T08:00:00Z, not %q", s)
+}
+
+// tellReport prints a report and ends with the exit code of its verdict.
+func (a *app) tellReport(r *inspect.Report, store *trust.Store) error {
+	if a.asJSON {
+		if err := a.printJSON(r); err != nil {
+			return err
+		}
+	} else {
+		a.printf("%s", a.reportPage(r))
+		if store.AnchorCount() == 0 {
+			a.printf("\n%s\n", a.say(
+				"Chưa có chứng thư CSCA nào để đối chiếu: dùng --trust DIR.",
+				"There is no CSCA certificate to compare with: give --trust DIR."))
+		}
+	}
+	switch r.Verdict {
+	case inspect.Genuine:
+		return nil
+	case inspect.Rejected:
+		return &exitCode{code: exitRejected}
+	}
+	return &exitCode{code: exitUndetermined}
+}
+
+// reportPage is a report on one page: the verdict first, then why, whose the
+// document is, and every check.
+func (a *app) reportPage(r *inspect.Report) string {
+	var b strings.Builder
+	verdict := map[inspect.Verdict]string{
+		inspect.Genuine:      a.say("THẺ THẬT", "GENUINE"),
+		inspect.Rejected:     a.say("TỪ CHỐI", "REJECTED"),
+		inspect.Undetermined: a.say("CHƯA XÁC ĐỊNH", "UNDETERMINED"),
+	}[r.Verdict]
+	fmt.Fprintf(&b, "%s\n", verdict)
+	for _, c := range r.Deciding() {
+		fmt.Fprintf(&b, "  %s\n", c.Text(a.lang))
+	}
+	b.WriteString("\n")
+	for _, row := range a.documentRows(r.Document) {
+		if row[1] != "" {
+			fmt.Fprintf(&b, "  %s  %s\n", pad(row[0], 18), row[1])
+		}
+	}
+	for _, problem := range r.Document.Problems {
+		fmt.Fprintf(&b, "  %s  %s\n", pad(a.say("lỗi dữ liệu", "problem"), 18), problem)
+	}
+	b.WriteString("\n")
+	for _, c := range r.Checks.All() {
+		mark := map[inspect.Status]string{
+			inspect.Passed: "✓", inspect.Failed: "✗", inspect.NotOffered: "–", inspect.NotRun: "?", inspect.NoTrustAnchor: "?",
+		}[c.Status]
+		if c.Status == inspect.NotRun && !c.Needed() {
+			mark = "–"
+		}
+		text := c.Text(a.lang)
+		if c.Protocol != "" {
+			text = c.Protocol + ": " + text
+		}
+		fmt.Fprintf(&b, "  %s %s  %s\n", mark, pad(a.checkName(c.Name), 24), text)
+	}
+	bytes := 0
+	for _, f := range r.Files {
+		bytes += f.Bytes
+	}
+	fmt.Fprintf(&b, "\n  %s\n", a.say(
+		fmt.Sprintf("%d tệp, %d byte; %d lệnh, %.2f giây chờ chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000),
+		fmt.Sprintf("%d files, %d bytes; %d commands, %.2f s waited for the chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000)))
+	return b.String()
+}
+
+// pad fills up to a width in characters; fmt would count combining marks and
+// octets otherwise in Vietnamese.
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-len([]rune(s))))
+}
+
+func (a *app) documentRows(d *inspect.Fields) [][2]string {
+	rows := [][2]string{
+		{a.say("họ tên (MRZ)", "name (MRZ)"), strings.TrimSpace(d.Surname + " " + d.GivenNames)},
+		{a.say("số giấy tờ", "document"), strings.TrimSpace(d.IssuingState + " " + d.DocumentCode + " " + d.DocumentNumber)},
+		{a.say("ngày sinh", "born"), d.DateOfBirth},
+		{a.say("giới tính", "sex"), d.Sex},
+		{a.say("quốc tịch", "nationality"), d.Nationality},
+		{a.say("hết hạn", "expires"), d.DateOfExpiry},
+	}
+	if h := d.Holder; h != nil {
+		rows = append([][2]string{{a.say("họ tên", "name"), h.FullName}, {a.say("số định danh", "number"), h.Number}}, rows...)
+		rows = append(rows, [2]string{a.say("nơi thường trú", "residence"), h.PlaceOfResidence})
+	}
+	if p := d.Photo; p != nil {
+		rows = append(rows, [2]string{a.say("ảnh", "photo"), fmt.Sprintf("%s %d × %d, %d %s", p.Format, p.Width, p.Height, p.Bytes, a.say("byte", "bytes"))})
+	}
+	return rows
+}
+
+func (a *app) checkName(name string) string {
+	switch name {
+	case "accessControl":
+		return a.say("kiểm soát truy cập", "access control")
+	case "passiveAuthentication":
+		return a.say("chữ ký dữ liệu", "passive authentication")
+	case "trust":
+		return a.say("nơi cấp tin cậy", "trust")
+	case "revocation":
+		return a.say("thu hồi", "revocation")
+	case "chipAuthentication":
+		return a.say("xác thực chip", "chip authentication")
+	case "activeAuthentication":
+		return a.say("xác thực chủ động", "active authentication")
+	case "terminalAuthentication":
+		return a.say("xác thực đầu đọc", "terminal authentication")
+	case "validity":
+		return a.say("hạn dùng", "validity")
+	}
+	return name
+}
