@@ -57,6 +57,7 @@ const (
 var (
 	ErrPhotoTooLarge = errors.New("the photo is too large")
 	ErrPhotoTooSmall = errors.New("the photo is too small")
+	ErrPhotoShape    = errors.New("the photo is too wide or too narrow for a portrait")
 	ErrNotAPicture   = errors.New("the file is not a JPEG picture")
 	ErrTruncated     = errors.New("the picture is cut off or damaged")
 )
@@ -95,6 +96,9 @@ func decodePhoto(data []byte) (Info, image.Image, error) {
 	case config.Width < MinPhotoWidth || config.Height < MinPhotoHeight:
 		return info, nil, fmt.Errorf("%w: %d × %d pixels; at least %d × %d", ErrPhotoTooSmall, config.Width, config.Height, MinPhotoWidth, MinPhotoHeight)
 	}
+	if config.Height > 3*config.Width || config.Width > 2*config.Height {
+		return info, nil, fmt.Errorf("%w: %d × %d pixels", ErrPhotoShape, config.Width, config.Height)
+	}
 	picture, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		return info, nil, fmt.Errorf("%w: %w", ErrTruncated, err)
@@ -132,9 +136,6 @@ func FitPhoto(data []byte, fit Fit) ([]byte, error) {
 	}
 	if height > fit.Height {
 		width, height = max(1, width*fit.Height/height), fit.Height
-	}
-	if width < MinPhotoWidth || height < MinPhotoHeight {
-		return nil, fmt.Errorf("%w: it is too long and narrow for %d × %d pixels", ErrPhotoTooSmall, fit.Width, fit.Height)
 	}
 	for {
 		scaled := scale(picture, width, height)

@@ -62,7 +62,7 @@ type BuildOptions struct {
 // secrets that go onto the chip beside them. A person without a date of issue
 // gets that of Now.
 //
-// Errors about the person are FieldErrors. The keys of the chip are made here
+// Errors about the person or the photo are FieldErrors. The keys of the chip are made here
 // and exist nowhere else than in the secrets.
 func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 	none := perso.Secrets{}
@@ -131,7 +131,7 @@ func setHolder(doc *lds.Document, o BuildOptions, p Person, info mrz.Info) ([]by
 	doc.Set(lds.DG1, dg1)
 	photo, err := biometric.FitPhoto(o.Photo, biometric.ChipPhoto)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%w)", FieldErrors{PhotoFault(err)}, err)
 	}
 	face, err := biometric.NewFace(photo)
 	if err != nil {

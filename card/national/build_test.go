@@ -250,4 +250,9 @@ func TestBuildRefuses(t *testing.T) {
 	if _, _, err := Build(o); !errors.As(err, &faults) || faults[0].Field != "number" {
 		t.Errorf("a wrong person: %v", err)
 	}
+	o = good
+	o.Photo = o.Photo[:len(o.Photo)/2]
+	if _, _, err := Build(o); !errors.As(err, &faults) || faults[0].Code != "damaged" || !errors.Is(err, biometric.ErrTruncated) {
+		t.Errorf("a wrong photo: %v", err)
+	}
 }

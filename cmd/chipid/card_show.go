@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +76,9 @@ func (a *app) decodeCard(doc *lds.Document) cardContents {
 		if !problem(err) || errors.Is(err, mrz.ErrCheckDigit) {
 			text, _ := lds.MRZText(raw)
 			c.MRZ = info.Format.Lines(text)
-			c.Profile = national.ByState(info.IssuingState).Name()
+			if p := national.ByState(info.IssuingState); p.State() == info.IssuingState {
+				c.Profile = p.Name()
+			}
 		}
 		holder, err := national.Holder(doc, a.now())
 		problem(err)
@@ -133,7 +136,7 @@ func protocols(doc *lds.Document, problem func(error) bool) []string {
 func (a *app) printCard(c cardContents) {
 	row := func(vi, en, value string) {
 		if value != "" {
-			a.printf("%-20s %s\n", a.say(vi, en), value)
+			a.printf("%-20s %s\n", a.say(vi, en), printable(value))
 		}
 	}
 	for _, line := range c.MRZ {
@@ -176,6 +179,17 @@ func (a *app) printCard(c cardContents) {
 		a.printf("%-20s %6d bytes  %s\n", f.Name, f.Bytes, status)
 	}
 	for _, problem := range c.Problems {
-		a.printf("%s: %s\n", a.say("Có lỗi", "Problem"), problem)
+		a.printf("%s: %s\n", a.say("Có lỗi", "Problem"), printable(problem))
 	}
+}
+
+// printable keeps what a card says from steering the terminal: escape
+// sequences in a name would.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 }
