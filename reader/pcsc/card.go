@@ -144,8 +144,8 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	}
 	got := make(chan answer, 1)
 	go func() {
-		defer c.mu.Unlock()
 		response, err := call()
+		c.mu.Unlock() // before the answer is told: the next command may follow at once
 		got <- answer{response, err}
 	}()
 	select {
