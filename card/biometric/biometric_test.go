@@ -83,7 +83,7 @@ func TestFitPhoto(t *testing.T) {
 		width, height int
 		noise         uint8
 	}{
-		{"camera", 900, 1200, 60}, {"landscape", 1000, 500, 30}, {"noise", 500, 700, 255},
+		{"camera", 600, 800, 60}, {"landscape", 600, 300, 30}, {"noise", 300, 400, 255},
 	} {
 		out, err := FitPhoto(encode(t, picture(one.width, one.height, one.noise), 90), ChipPhoto)
 		if err != nil {
