@@ -39,6 +39,7 @@ type app struct {
 	asJSON         bool
 	lang           string
 	passphraseFile string
+	typeTwice      bool // a passphrase at the prompt, so that no slip of a finger seals new keys for ever
 	cachedPass     []byte
 	cachedSealer   *keystore.Sealer
 }
@@ -141,16 +142,35 @@ func (a *app) readPassphrase() ([]byte, error) {
 		}
 		return bytes.TrimRight(raw, "\r\n"), nil
 	}
-	if env, ok := os.LookupEnv("CHIPID_PASSPHRASE"); ok {
+	if env := os.Getenv("CHIPID_PASSPHRASE"); env != "" {
 		return []byte(env), nil
 	}
 	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(a.err, "Passphrase: ")
-		pass, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(a.err)
+		pass, err := a.prompt(f, "Passphrase: ")
+		if err != nil || !a.typeTwice {
+			return pass, err
+		}
+		again, err := a.prompt(f, "The same once more: ")
+		if err == nil && !bytes.Equal(pass, again) {
+			err = errors.New("the two passphrases differ")
+		}
 		return pass, err
 	}
 	return nil, usageErrorf("keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal")
+}
+
+func (a *app) prompt(terminal *os.File, question string) ([]byte, error) {
+	fmt.Fprint(a.err, question)
+	answer, err := term.ReadPassword(int(terminal.Fd()))
+	fmt.Fprintln(a.err)
+	return answer, err
+}
+
+// newKeysSealer is sealer for a command that makes the first keys under a
+// passphrase.
+func (a *app) newKeysSealer() (*keystore.Sealer, error) {
+	a.typeTwice = true
+	return a.sealer()
 }
 
 // sealer seals and opens files under the user's passphrase; a command has one,

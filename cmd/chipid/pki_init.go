@@ -44,7 +44,7 @@ whole or not at all.`,
 		if o.DSCurve, ok = curve.ByName(dsCurve); !ok {
 			return usageErrorf("--ds-curve: %s", unknownCurve(dsCurve))
 		}
-		sealer, err := a.sealer()
+		sealer, err := a.newKeysSealer()
 		if err != nil {
 			return err
 		}
