@@ -168,7 +168,7 @@ func (s Slot) session(ctx context.Context, conn net.Conn) (plugged bool, err err
 		return false, err
 	}
 	for {
-		message, err := readMessage(conn)
+		message, err := readMessage(conn, func() { acknowledgeNow(conn) })
 		if err != nil {
 			var timeout net.Error
 			if !plugged && errors.As(err, &timeout) && timeout.Timeout() {
@@ -216,16 +216,18 @@ func (s Slot) answer(message []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: control %d", ErrProtocol, message[0])
 }
 
-func readMessage(r io.Reader) ([]byte, error) {
+// readMessage reads one message; begun is told when its length is there.
+func readMessage(r io.Reader, begun func()) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, fmt.Errorf("the reader hung up: %w", err)
 	}
+	begun()
 	message := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if len(message) == 0 {
 		return nil, fmt.Errorf("%w: a message of no octets", ErrProtocol)
 	}
-	if _, err := io.ReadFull(r, message); err != nil {
+	if _, err := io.ReadFull(conn, message); err != nil {
 		return nil, fmt.Errorf("the reader hung up in the middle of a message: %w", err)
 	}
 	return message, nil
