@@ -168,7 +168,7 @@ func (s Slot) session(ctx context.Context, conn net.Conn) (plugged bool, err err
 		return false, err
 	}
 	for {
-		message, err := readMessage(conn, func() { acknowledgeNow(conn) })
+		message, err := readMessage(conn)
 		if err != nil {
 			var timeout net.Error
 			if !plugged && errors.As(err, &timeout) && timeout.Timeout() {
@@ -216,13 +216,13 @@ func (s Slot) answer(message []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: control %d", ErrProtocol, message[0])
 }
 
-// readMessage reads one message; begun is told when its length is there.
-func readMessage(r io.Reader, begun func()) ([]byte, error) {
+func readMessage(conn net.Conn) ([]byte, error) {
+	quickAck(conn)
 	var length [2]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
 		return nil, fmt.Errorf("the reader hung up: %w", err)
 	}
-	begun()
+	quickAck(conn)
 	message := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if len(message) == 0 {
 		return nil, fmt.Errorf("%w: a message of no octets", ErrProtocol)
