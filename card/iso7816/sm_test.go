@@ -376,7 +376,11 @@ func TestMaxPlainResponse(t *testing.T) {
 	}
 	// For every limit: what is said to fit fits, and one octet more does not.
 	for _, c := range []Cipher{TripleDES, AES128} {
-		for limit := 1; limit < 1200; limit++ {
+		limits := []int{4096, 32767, 65000}
+		for limit := 1; limit < 300; limit++ {
+			limits = append(limits, limit)
+		}
+		for _, limit := range limits {
 			s, _ := pair(t, testKeys(c))
 			n := s.MaxPlainResponse(true, limit)
 			size := func(n int) int {
