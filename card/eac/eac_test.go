@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"math/big"
 	"reflect"
 	"testing"
@@ -289,6 +290,11 @@ func TestTranscriptRefused(t *testing.T) {
 	stranger := offer(t, newKey(t, curve.BrainpoolP256r1()), iso7816.AES128, big.NewInt(1))
 	if err := VerifyTranscript(good, stranger.Info, stranger.Key); !errors.Is(err, ErrAuthentication) {
 		t.Errorf("key of another chip: %v", err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s"} {
+		if out := fmt.Sprintf(verb, good); out != "transcript of CA-ECDH-AES-CBC-CMAC-128 (not shown)" {
+			t.Errorf("%s prints %s", verb, out)
+		}
 	}
 	if _, ok := good.Offer(lds.SecurityInfos{}); ok {
 		t.Error("an offer was found where there is none")

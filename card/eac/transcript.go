@@ -21,6 +21,11 @@ type Transcript struct {
 	Response   []byte `cbor:"5,keyasint"`           // and the response to it
 }
 
+// Format keeps the key out of logs and messages.
+func (tr Transcript) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "transcript of %s (not shown)", tr.Protocol)
+}
+
 // Transcript records a run with its first protected exchange, as it went over
 // the line.
 func (t *Terminal) Transcript(command iso7816.Command, response iso7816.Response) (Transcript, error) {
