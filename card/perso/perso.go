@@ -128,11 +128,12 @@ func SerialCommand() iso7816.Command {
 // Layout of the production data: the 8 octets of fabrication date, serial
 // number and batch identifier that stand together tell a chip from all others.
 const (
-	productionData tlv.Tag = 0x9F7F
-	productionSize         = 42
-	serialAt               = 10
-	SerialSize             = 8
+	productionSize = 42
+	serialAt       = 10
+	SerialSize     = 8
 )
+
+const productionData tlv.Tag = 0x9F7F
 
 // ParseSerial takes the serial number out of card production data.
 func ParseSerial(data []byte) ([]byte, error) {
