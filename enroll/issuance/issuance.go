@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"chipid/card/national"
@@ -50,6 +51,15 @@ func Plan(q *queue.Queue) ([]enroll.ID, error) {
 	return ids, err
 }
 
+// Ready says whether cards made now will be found genuine. Without it a line
+// would learn that from the first chips, and spoil them.
+func (o *Office) Ready() error {
+	if path := o.Trust.Check(o.Certificate, o.Now(), trust.Policy{}); path.Status != trust.Trusted {
+		return fmt.Errorf("no reader would trust cards made now: %s", path.Reason)
+	}
+	return nil
+}
+
 // Prepare builds the document of an application, which from then on belongs
 // to this batch.
 func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) {
@@ -67,6 +77,9 @@ func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) 
 	profile, err := national.ByName(a.Profile)
 	if err != nil {
 		return nil, &bureau.RecordError{Record: record, Err: err}
+	}
+	if of := o.Certificate.Issuer.Country(); !strings.EqualFold(of, profile.Country()) {
+		return nil, &bureau.RecordError{Record: record, Err: fmt.Errorf("it asks for a card of %s, and the document signer is of %s", profile.Country(), of)}
 	}
 	photo, err := o.Queue.Photo(a)
 	if err != nil {

@@ -106,7 +106,7 @@ func CreateLedger(dir, name string, records []string, now func() time.Time) (err
 	}
 	path := filepath.Join(dir, ledgerFile)
 	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%w: %s holds a batch already", ErrLedger, dir)
+		return fmt.Errorf("%w: %s holds a batch already; run that, or name another folder", ErrLedger, dir)
 	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -167,19 +167,48 @@ func (l *Ledger) plan(name string, records []string) error {
 
 // OpenLedger opens the batch in dir. Only one process can have it open.
 func OpenLedger(dir string, now func() time.Time) (*Ledger, error) {
+	// A first look, which changes nothing, tells a damaged file: bbolt would
+	// run off its end.
+	l, err := ReadLedger(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Close(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return openLedger(dir, now, false)
+}
+
+// ReadLedger opens the batch in dir to look at it: beside other readers, but
+// not while a line works on it.
+func ReadLedger(dir string) (*Ledger, error) { return openLedger(dir, nil, true) }
+
+func openLedger(dir string, now func() time.Time, readOnly bool) (*Ledger, error) {
 	path := filepath.Join(dir, ledgerFile)
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no batch in %s (make one with: chipid batch plan)", ErrLedger, dir)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	if info.Size() == 0 {
+		return nil, damaged(path, errors.New("it is empty")) // bbolt would make a new one of it
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience, ReadOnly: readOnly})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: another program is working on the batch in %s", ErrLedger, dir)
+		return nil, fmt.Errorf("%w: another program is working on the batch in %s; try again when it has ended", ErrLedger, dir)
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
+		return nil, damaged(path, err)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s cannot be opened: %w", ErrLedger, path, err)
 	}
 	l := &Ledger{db: db, now: now}
 	err = db.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > info.Size() && readOnly {
+			return damaged(path, errors.New("its end is missing"))
+		}
 		meta := tx.Bucket(metaBucket)
 		if meta == nil || string(meta.Get([]byte(formatKey))) != ledgerFormat {
 			return fmt.Errorf("%w: %s is no ledger of this version", ErrLedger, path)
@@ -193,6 +222,10 @@ func OpenLedger(dir string, now func() time.Time) (*Ledger, error) {
 	return l, nil
 }
 
+func damaged(path string, err error) error {
+	return fmt.Errorf("%w: %s is damaged: %w; put it back from a backup, and do not plan its records anew before", ErrLedger, path, err)
+}
+
 // Close ends the work with the ledger.
 func (l *Ledger) Close() error { return l.db.Close() }
 
@@ -203,6 +236,18 @@ func (l *Ledger) Name() (name string) {
 		return nil
 	})
 	return name
+}
+
+// Created is when the batch was planned.
+func (l *Ledger) Created() (at time.Time, err error) {
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		at, err = time.Parse(time.RFC3339, string(tx.Bucket(metaBucket).Get([]byte(batchStartKey))))
+		return err
+	})
+	if err != nil {
+		return at, fmt.Errorf("%w: when it was planned cannot be read: %w", ErrLedger, err)
+	}
+	return at, nil
 }
 
 // Cards lists the cards in the order of the plan.

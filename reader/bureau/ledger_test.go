@@ -2,6 +2,7 @@ package bureau
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,6 +191,54 @@ func TestUnusableLedger(t *testing.T) {
 		}
 		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 			t.Errorf("%s plan left %v", name, entries)
+		}
+	}
+}
+
+// A ledger that lost its end, or everything, is told and left as it is.
+func TestTornLedger(t *testing.T) {
+	var records []string
+	for i := range 2000 {
+		records = append(records, fmt.Sprintf("record-%04d", i))
+	}
+	l, dir := newLedger(t, records...)
+	must(t, l.Close())
+	path := filepath.Join(dir, ledgerFile)
+	info, err := os.Stat(path)
+	must(t, err)
+	for _, size := range []int64{info.Size() / 3, 20_000, 5000, 100, 0} {
+		must(t, os.Truncate(path, size))
+		for name, open := range map[string]func() (*Ledger, error){
+			"to work": func() (*Ledger, error) { return OpenLedger(dir, testClock) },
+			"to look": func() (*Ledger, error) { return ReadLedger(dir) },
+		} {
+			if l, err := open(); !errors.Is(err, ErrLedger) {
+				t.Errorf("%d octets of %d opened %s gave %v", size, info.Size(), name, err)
+				l.Close()
+			}
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != size {
+			t.Fatalf("a torn ledger was changed to %v, %v", info.Size(), err)
+		}
+	}
+}
+
+// Many may look at a ledger, and looking changes nothing.
+func TestReadLedger(t *testing.T) {
+	l, dir := newLedger(t, "a")
+	if _, err := ReadLedger(dir); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("reading while a line works gave %v", err)
+	}
+	must(t, l.Close())
+	for range 2 {
+		r, err := ReadLedger(dir)
+		must(t, err)
+		defer r.Close()
+		if at, err := r.Created(); err != nil || !at.Equal(testTime) {
+			t.Errorf("planned at %v, %v", at, err)
+		}
+		if err := r.Fail("a", "why"); err == nil {
+			t.Error("a ledger opened to look was changed")
 		}
 	}
 }

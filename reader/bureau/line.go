@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
@@ -120,7 +121,8 @@ type Line struct {
 // Run finds out what became of the cards that an earlier run left at work,
 // then issues all that are planned. It returns when nothing is left to do,
 // when the blanks are used up (ErrNoBlanks), or with what stopped it; in any
-// case it can be called again and goes on where it was.
+// case it can be called again and goes on where it was. When ctx ends, each
+// worker still finishes the card that it has begun.
 func (l *Line) Run(ctx context.Context) error {
 	if l.Tell == nil {
 		l.Tell = func(Event) {}
@@ -256,6 +258,8 @@ func (l *Line) issue(ctx context.Context, stock Stock, record string) (err error
 	if err := l.Ledger.Bind(record, serial, digest[:]); err != nil {
 		return err
 	}
+	ctx, done := finishing(ctx)
+	defer done()
 	l.Tell(Event{Record: record, Serial: serial, Stage: StageWriting})
 	if _, err := reader.Personalise(ctx, chip, steps, nil); err != nil {
 		var refused *iso7816.StatusError
@@ -275,6 +279,29 @@ func (l *Line) issue(ctx context.Context, stock Stock, record string) (err error
 		return l.spoil(ctx, record, serial, "read-back: the chip holds another document")
 	}
 	return l.finish(ctx, record, serial, evidence, report)
+}
+
+// finishingTime is how long a card that was begun may take once the line was
+// told to stop. A reader at 106 kbit/s writes and reads a card in a few seconds.
+const finishingTime = 30 * time.Second
+
+// finishing gives a context that ends that much later than ctx: a card left
+// half done would have to be found again.
+func finishing(ctx context.Context) (context.Context, func()) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(finishingTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-later.Done():
+		}
+	})
+	return later, func() {
+		stop()
+		cancel()
+	}
 }
 
 // script makes the commands for a job, as large as this chip and its reader

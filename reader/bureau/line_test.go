@@ -153,11 +153,17 @@ func newTestLine(t *testing.T, records int) *testLine {
 
 func (l *testLine) run(t *testing.T) error {
 	t.Helper()
+	return l.runUntil(t, context.Background())
+}
+
+func (l *testLine) runUntil(t *testing.T, ctx context.Context) error {
+	t.Helper()
 	ledger, err := OpenLedger(filepath.Join(l.dir, "batch"), time.Now)
 	must(t, err)
 	defer ledger.Close()
 	folder, err := OpenFolder(filepath.Join(l.dir, "chips"), l.sealer, rand.Reader)
 	must(t, err)
+	defer folder.Close()
 	line := &Line{Ledger: ledger, Office: l.office, Kind: perso.ChipID, Tell: func(e Event) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -166,7 +172,7 @@ func (l *testLine) run(t *testing.T) error {
 	for range l.lines {
 		line.Stocks = append(line.Stocks, wrappedStock{folder, l.wrap})
 	}
-	return line.Run(context.Background())
+	return line.Run(ctx)
 }
 
 type wrappedStock struct {
@@ -218,6 +224,9 @@ func (l *testLine) mustBeIssued(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(l.dir, "chips"))
 	must(t, err)
 	for _, e := range entries {
+		if e.Name() == lockFile {
+			continue
+		}
 		f, err := chipfile.Open(filepath.Join(l.dir, "chips", e.Name()), l.sealer, rand.Reader)
 		must(t, err)
 		serial := hex.EncodeToString(f.Chip().Serial())
@@ -335,6 +344,51 @@ func dieAtInstruction(object uint16) func(*testLine) {
 
 func dieAfterInstruction(object uint16) func(*testLine) {
 	return dieWhen(func(_ *dying, c []byte) (bool, bool) { return false, isPut(c, object) })
+}
+
+// A line that is told to stop finishes the card that it has begun, and begins
+// no other.
+func TestStoppedLineFinishesItsCard(t *testing.T) {
+	l := newTestLine(t, 2)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	l.wrap = func(c Chip) Chip { return &interrupting{Chip: c, stop: stop} }
+	if err := l.runUntil(t, ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the line was not stopped: %v", err)
+	}
+	if a := l.account(t); a.Issued != 1 || a.Waiting != 1 {
+		t.Fatalf("account %+v", a)
+	}
+	must(t, l.run(t))
+	l.mustBeIssued(t)
+}
+
+type interrupting struct {
+	Chip
+	stop func()
+}
+
+func (i *interrupting) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if command[1] == perso.InsUpdateBinary {
+		i.stop()
+	}
+	return i.Chip.Transmit(ctx, command)
+}
+
+// Two lines on one folder of chips would write on the same blank.
+func TestFolderIsOneLines(t *testing.T) {
+	dir, sealer := t.TempDir(), testSealer(t)
+	// Half a lock file, as a kill leaves it, is nobody's.
+	must(t, os.WriteFile(filepath.Join(dir, lockFile), []byte("torn"), 0o600))
+	first, err := OpenFolder(dir, sealer, rand.Reader)
+	must(t, err)
+	if _, err := OpenFolder(dir, sealer, rand.Reader); err == nil || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("a second line opened the folder: %v", err)
+	}
+	must(t, first.Close())
+	second, err := OpenFolder(dir, sealer, rand.Reader)
+	must(t, err)
+	must(t, second.Close())
 }
 
 // A chip that refuses a command costs a blank, not the record.

@@ -51,6 +51,9 @@ func OpenReader(ctx context.Context, selector string, patience time.Duration, as
 	return s, nil
 }
 
+// Reader is the name of the reader.
+func (s *ReaderStock) Reader() string { return s.reader }
+
 // Close ends the watch.
 func (s *ReaderStock) Close() { s.stop() }
 

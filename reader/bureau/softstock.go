@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync"
 
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
 	"chipid/card/chip"
 	"chipid/pki/durable"
 	"chipid/pki/keystore"
@@ -20,42 +23,78 @@ import (
 )
 
 // Folder is a stock of software chips, one file each, named by the chip's
-// serial number. It makes a new blank when it has none left.
+// serial number. It makes a new blank when it has none left. Two lines on one
+// folder would write on the same blank, so only one process can have it open.
 type Folder struct {
 	dir    string
 	sealer *keystore.Sealer
 	rand   io.Reader
+	lock   *bbolt.DB // empty: held for its lock, which a kill lets go of on every system
 
 	mu    sync.Mutex
 	inUse map[string]bool // by file name
 	blank []string        // file names that may be blanks, found at the start
 }
 
-const chipExtension = ".chip"
+// ChipExtension ends the name of a chip file; the serial number begins it.
+const ChipExtension = ".chip"
+
+const lockFile = "stock.lock"
 
 // OpenFolder opens a folder of software chips, making it if it is not there.
-// Workers share it.
+// Workers share it. Close it after use.
 func OpenFolder(dir string, sealer *keystore.Sealer, rand io.Reader) (*Folder, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the stock of chips: %w", err)
 	}
-	entries, err := os.ReadDir(dir)
+	lock, err := lockFolder(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the stock of chips: %w", err)
 	}
-	f := &Folder{dir: dir, sealer: sealer, rand: rand, inUse: map[string]bool{}}
+	f := &Folder{dir: dir, sealer: sealer, rand: rand, lock: lock, inUse: map[string]bool{}}
+	if err := f.look(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the stock of chips: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+func lockFolder(dir string) (*bbolt.DB, error) {
+	path := filepath.Join(dir, lockFile)
+	open := func() (*bbolt.DB, error) { return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience}) }
+	lock, err := open()
+	if err != nil && !errors.Is(err, bbolterrors.ErrTimeout) {
+		// A kill may have left half of a new one, which nobody holds.
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		lock, err = open()
+	}
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("another program is working with the chips in %s; try again when it has ended", dir)
+	}
+	return lock, err
+}
+
+// Close lets other programs have the folder.
+func (f *Folder) Close() error { return f.lock.Close() }
+
+func (f *Folder) look() error {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
 		switch {
-		case strings.HasSuffix(e.Name(), chipExtension):
+		case strings.HasSuffix(e.Name(), ChipExtension):
 			f.blank = append(f.blank, e.Name())
 		case strings.HasPrefix(e.Name(), newChipPrefix):
 			// The process died between making a chip and naming it.
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return nil, err
+			if err := os.Remove(filepath.Join(f.dir, e.Name())); err != nil {
+				return err
 			}
 		}
 	}
-	return f, nil
+	return nil
 }
 
 const newChipPrefix = ".new-"
@@ -97,34 +136,45 @@ func (f *Folder) candidate() (string, bool) {
 }
 
 func (f *Folder) create() (Chip, error) {
-	var random [8]byte
-	if _, err := io.ReadFull(f.rand, random[:]); err != nil {
-		return nil, err
-	}
-	temp := filepath.Join(f.dir, newChipPrefix+hex.EncodeToString(random[:]))
-	c, err := chipfile.Create(temp, f.sealer, chip.Options{Rand: f.rand})
+	c, err := NewChipFile(f.dir, f.sealer, chip.Options{Rand: f.rand})
 	if err != nil {
 		return nil, err
 	}
-	name := hex.EncodeToString(c.Chip().Serial()) + chipExtension
-	if err := os.Rename(temp, filepath.Join(f.dir, name)); err != nil {
-		return nil, err
-	}
-	if err := durable.SyncDir(f.dir); err != nil {
-		return nil, err
-	}
-	if c, err = chipfile.Open(filepath.Join(f.dir, name), f.sealer, f.rand); err != nil {
-		return nil, err
-	}
+	name := hex.EncodeToString(c.Chip().Serial()) + ChipExtension
 	f.mu.Lock()
 	f.inUse[name] = true
 	f.mu.Unlock()
 	return f.chipOf(c, name), nil
 }
 
+// NewChipFile makes a blank chip in a folder of chips, in a file named by its
+// serial number.
+func NewChipFile(dir string, sealer *keystore.Sealer, o chip.Options) (*chipfile.File, error) {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var random [8]byte
+	if _, err := io.ReadFull(o.Rand, random[:]); err != nil {
+		return nil, err
+	}
+	temp := filepath.Join(dir, newChipPrefix+hex.EncodeToString(random[:]))
+	c, err := chipfile.Create(temp, sealer, o)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, hex.EncodeToString(c.Chip().Serial())+ChipExtension)
+	if err := os.Rename(temp, path); err != nil {
+		return nil, err
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return nil, err
+	}
+	return chipfile.Open(path, sealer, o.Rand)
+}
+
 // Find opens the chip of that serial number.
 func (f *Folder) Find(_ context.Context, serial string) (Chip, error) {
-	name := filepath.Base(serial) + chipExtension
+	name := filepath.Base(serial) + ChipExtension
 	f.mu.Lock()
 	taken := f.inUse[name]
 	f.inUse[name] = true
