@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -149,6 +150,9 @@ func initialize(dir string, o Options) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	if target, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = target // a link to a folder stays one
+	}
 	if err := checkVacant(dir); err != nil {
 		return nil, err
 	}
@@ -235,6 +239,11 @@ func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err err
 	if len(organization) > 64 { // ub-organization-name, RFC 5280 appendix A.1
 		return fail("the organization's name has more than 64 octets")
 	}
+	for _, host := range o.Hosts {
+		if !isHost(host) {
+			return fail("%q is neither a host name nor an IP address", host)
+		}
+	}
 	if o.StationID == "" {
 		o.StationID = defaultStation
 	}
@@ -251,6 +260,22 @@ func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err err
 		CRLURL:        crlURL,
 		Created:       o.Now().UTC().Truncate(time.Second),
 	}, cscaCurve, dsCurve, nil
+}
+
+// isHost tells whether host can stand in a TLS certificate.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	if len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if len(label) < 1 || len(label) > 63 || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // mrzCountry gives the code of Doc 9303-3 section 5: ISO 3166's three letters
@@ -296,7 +321,7 @@ func checkVacant(dir string) error {
 // publish renames temp to dir, which is absent or empty.
 func publish(temp, dir string) error {
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("put the authority in place: %w", err)
+		return fmt.Errorf("put the authority in place (a mount point? then name a new folder inside it): %w", err)
 	}
 	if err := os.Rename(temp, dir); err != nil {
 		return fmt.Errorf("put the authority in place: %w", err)

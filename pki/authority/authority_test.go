@@ -367,6 +367,8 @@ func TestInitRefuses(t *testing.T) {
 		"bad document":     func(o *Options) { o.DocumentTypes = []string{"PPP"} },
 		"bad URL":          func(o *Options) { o.CRLURL = "crl" },
 		"file URL":         func(o *Options) { o.CRLURL = "file:///etc/passwd" },
+		"host with port":   func(o *Options) { o.Hosts = []string{"hub.example.org:443"} },
+		"empty host":       func(o *Options) { o.Hosts = []string{""} },
 		"bad station":      func(o *Options) { o.StationID = "../hub" },
 		"long name":        func(o *Options) { o.Organization = strings.Repeat("x", 65) },
 		"no sealer":        func(o *Options) { o.Sealer = nil },
@@ -384,10 +386,18 @@ func TestInitRefuses(t *testing.T) {
 			t.Errorf("%s: left %v", name, left)
 		}
 	}
-	if empty := t.TempDir(); true {
-		if _, err := Init(empty, good); err != nil {
-			t.Errorf("an empty folder: %v", err)
-		}
+	empty, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(empty, link); err != nil {
+		t.Skip("no symbolic links here: ", err)
+	}
+	if _, err := Init(link, good); err != nil {
+		t.Errorf("a link to an empty folder: %v", err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link became %v, %v", info, err)
+	}
+	if _, err := Open(empty, newSealer(t), rand.Reader, c.now); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -474,6 +484,10 @@ func TestInitKilled(t *testing.T) {
 func TestWrongPassphrase(t *testing.T) {
 	a, c := newAuthority(t, nil)
 	wrong := sealerFor(t, "Pass")
+	ds, _, err := a.DocumentSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
 	b, err := Open(a.Dir(), wrong, rand.Reader, c.now)
 	if err != nil {
 		t.Fatal(err)
@@ -481,6 +495,7 @@ func TestWrongPassphrase(t *testing.T) {
 	for name, do := range map[string]func() error{
 		"document signer": func() error { _, _, err := b.DocumentSigner(); return err },
 		"issue":           func() error { _, err := b.IssueDocumentSigner(); return err },
+		"revoke":          func() error { _, err := b.Revoke(ds.SerialNumber, "test"); return err },
 		"list":            func() error { _, err := b.IssueCRL(); return err },
 		"station":         func() error { _, _, err := b.AddStation("two"); return err },
 		"open station":    func() error { _, err := OpenStation(a.StationDir(), wrong); return err },

@@ -139,10 +139,12 @@ func mayUseKey(c *cert.Certificate, at time.Time) error {
 	from, to := usagePeriod(c)
 	if at.Before(from) || at.After(to) {
 		return fmt.Errorf("%s may sign from %s to %s, and the clock says %s: %w", c.Subject,
-			from.UTC().Format(time.DateOnly), to.UTC().Format(time.DateOnly), at.UTC().Format(time.DateOnly), ErrKeyUsagePeriod)
+			moment(from), moment(to), moment(at), ErrKeyUsagePeriod)
 	}
 	return nil
 }
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func usagePeriod(c *cert.Certificate) (from, to time.Time) {
 	from, to = c.NotBefore, c.NotAfter
@@ -391,6 +393,10 @@ func (a *Authority) Revoke(serial *big.Int, reason string) (*IssuedCRL, error) {
 	}
 	signers, err := a.DocumentSigners()
 	if err != nil {
+		return fail(err)
+	}
+	// Before anything is written: can a list be signed at all?
+	if _, err := a.cscaSigner(); err != nil {
 		return fail(err)
 	}
 	i := slices.IndexFunc(signers, func(ds DocumentSigner) bool { return ds.Certificate.SerialNumber.Cmp(serial) == 0 })

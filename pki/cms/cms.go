@@ -64,6 +64,7 @@ const (
 	maxCertificates = 256
 	maxSigners      = 16
 	maxAttributes   = 64
+	maxSignedAttrs  = 64 << 10 // octets; they are serialised anew for each signer
 	maxDigests      = 64
 	maxCandidates   = 4 // certificates tried for one signer
 )
@@ -71,10 +72,10 @@ const (
 var (
 	context0 = cbasn1.Tag(0).ContextSpecific().Constructed()
 	context1 = cbasn1.Tag(1).ContextSpecific().Constructed()
-	context2 = cbasn1.Tag(2).ContextSpecific().Constructed()
 )
 
-// SignedData is a parsed message. Parsing verifies nothing.
+// SignedData is a parsed message. Parsing verifies nothing. Its parts share
+// memory with the message, which must not be changed.
 type SignedData struct {
 	Version     int
 	ContentType asn1.ObjectIdentifier
@@ -325,6 +326,9 @@ func (s *Signer) parseID(f *fields) error {
 }
 
 func (s *Signer) parseAttributes(attrs element) error {
+	if len(attrs.raw) > maxSignedAttrs {
+		return fmt.Errorf("signedAttrs: %d octets are more than the %d that are accepted", len(attrs.raw), maxSignedAttrs)
+	}
 	s.signedAttrs = attrs
 	elements, err := attrs.children(maxAttributes)
 	if err != nil {

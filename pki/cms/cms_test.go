@@ -450,12 +450,13 @@ func TestParseRefuses(t *testing.T) {
 		message []byte
 		want    string
 	}{
-		"enveloped data":    {notSigned, "not SignedData"},
-		"no content":        {craft{signer: s, eContent: func(*cryptobyte.Builder) {}}.build(t), "not in the message"},
-		"content no string": {craft{signer: s, eContent: func(b *cryptobyte.Builder) { b.AddBytes([]byte{0xa0, 2, 5, 0}) }}.build(t), "no OCTET STRING"},
-		"17 signers":        {craft{signer: s, signers: 16}.build(t), "more than 16"},
-		"65 attributes":     {craft{signer: s, attrs: slices.Repeat([][]byte{typeAttr(t, OIDSecurityObject)}, 65)}.build(t), "more than 64"},
-		"a text":            {[]byte("-----BEGIN CMS-----"), "malformed"},
+		"enveloped data":      {notSigned, "not SignedData"},
+		"no content":          {craft{signer: s, eContent: func(*cryptobyte.Builder) {}}.build(t), "not in the message"},
+		"content no string":   {craft{signer: s, eContent: func(b *cryptobyte.Builder) { b.AddBytes([]byte{0xa0, 2, 5, 0}) }}.build(t), "no OCTET STRING"},
+		"17 signers":          {craft{signer: s, signers: 16}.build(t), "more than 16"},
+		"65 attributes":       {craft{signer: s, attrs: slices.Repeat([][]byte{typeAttr(t, OIDSecurityObject)}, 65)}.build(t), "more than 64"},
+		"70 kB of attributes": {craft{signer: s, attrs: [][]byte{attr(t, asn1.ObjectIdentifier{1, 2, 3}, func(b *cryptobyte.Builder) { b.AddASN1OctetString(make([]byte, 70_000)) })}}.build(t), "more than the 65536"},
+		"a text":              {[]byte("-----BEGIN CMS-----"), "malformed"},
 	} {
 		if _, err := Parse(c.message); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)

@@ -169,8 +169,8 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	if c.PublicKeyErr != nil {
 		return fmt.Errorf("the public key of %s cannot be read: %w", c.Subject, c.PublicKeyErr)
 	}
-	selfIssued := c.Issuer.Equal(c.Subject)
-	if !selfIssued && !c.IsCA {
+	link := isLink(c)
+	if link && !c.IsCA {
 		return fmt.Errorf("%s is no CSCA certificate but one that %s issued", c.Subject, c.Issuer)
 	}
 	if s.anchors >= maxAnchors {
@@ -182,7 +182,7 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 			return nil
 		}
 	}
-	if isLink(c, selfIssued) {
+	if link {
 		of.links = append(of.links, c)
 		return nil
 	}
@@ -192,12 +192,17 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 }
 
 // isLink tells a link certificate from a root. A link that keeps the CSCA's
-// name is self-issued too; its issuer's key is another than its own.
-func isLink(c *cert.Certificate, selfIssued bool) bool {
-	if !selfIssued {
+// name is self-issued too; its issuer's key is another than its own. Where the
+// key identifiers do not say that both are one, the signature does: opening a
+// store of the world's roots should not cost a thousand signature checks.
+func isLink(c *cert.Certificate) bool {
+	if !c.SelfIssued() {
 		return true
 	}
-	return len(c.AuthorityKeyID) > 0 && len(c.SubjectKeyID) > 0 && !bytes.Equal(c.AuthorityKeyID, c.SubjectKeyID)
+	if len(c.SubjectKeyID) > 0 && bytes.Equal(c.AuthorityKeyID, c.SubjectKeyID) {
+		return false
+	}
+	return c.CheckSignatureFrom(c) != nil
 }
 
 // AddCRL adds a revocation list. Whether it is genuine shows when it is used.

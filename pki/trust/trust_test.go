@@ -287,9 +287,53 @@ func TestDeltaList(t *testing.T) {
 	}
 }
 
+// A list without next update is current for 90 days.
+func TestListWithoutNextUpdate(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	good, bad := issue(t, csca, profile{}), issue(t, csca, profile{})
+	s := store(t, csca, rawList(t, csca, bad, nil, time.Time{}))
+	for days, want := range map[int]Status{89: Trusted, 91: RevocationUnknown} {
+		if path := s.Check(good, now.AddDate(0, 0, days), Policy{RequireRevocation: true}); path.Status != want {
+			t.Errorf("after %d days: %v (%s)", days, path.Status, path.Reason)
+		}
+	}
+}
+
+// A root is told from a link even where its key identifiers are odd or absent.
+func TestRootsAndLinks(t *testing.T) {
+	old, csca := newCA(t, "UT", "CSCA"), newCA(t, "UT", "CSCA")
+	root := func(id []byte) *cert.Certificate {
+		return issue(t, nil, profile{subject: csca.Subject, key: csca.key, extensions: caExtensions(), issuerID: id})
+	}
+	noID := issue(t, old, profile{subject: csca.Subject, key: csca.key, extensions: caExtensions(), issuerID: []byte{}})
+	for name, c := range map[string]struct {
+		*cert.Certificate
+		anchors int
+	}{
+		"root": {csca.Certificate, 1}, "root without id": {root(nil), 1}, "root with a wrong id": {root([]byte{1}), 1},
+		"link": {link(t, old, csca), 0}, "link without id": {noID, 0},
+	} {
+		if n := store(t, c.Certificate).AnchorCount(); n != c.anchors {
+			t.Errorf("%s: %d anchors", name, n)
+		}
+	}
+	// What a CSCA issued under its own name, without making it an authority,
+	// must not become a link.
+	fake := issue(t, csca, profile{subject: csca.Subject})
+	if err := New().AddAnchor(fake); err == nil {
+		t.Error("a document signer of the CSCA's name was taken")
+	}
+}
+
 // deltaList signs a list with the critical extension deltaCRLIndicator, which
 // pki/cert does not issue.
 func deltaList(t testing.TB, issuer *ca, revoked *cert.Certificate) *cert.CRL {
+	return rawList(t, issuer, revoked, asn1.ObjectIdentifier{2, 5, 29, 27}, now.AddDate(0, 0, 30))
+}
+
+// rawList signs a list with one entry, a critical extension unless that is
+// nil, and no next update where that is zero.
+func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.ObjectIdentifier, next time.Time) *cert.CRL {
 	t.Helper()
 	var tbs, b cryptobyte.Builder
 	algorithm, err := cert.DefaultScheme(issuer.PublicKey).Algorithm()
@@ -301,17 +345,22 @@ func deltaList(t testing.TB, issuer *ca, revoked *cert.Certificate) *cert.CRL {
 		algorithm.AddTo(b)
 		b.AddBytes(issuer.RawSubject)
 		b.AddASN1UTCTime(now)
-		b.AddASN1UTCTime(now.AddDate(0, 0, 30))
+		if !next.IsZero() {
+			b.AddASN1UTCTime(next)
+		}
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				b.AddASN1BigInt(revoked.SerialNumber)
 				b.AddASN1UTCTime(now)
 			})
 		})
+		if critical == nil {
+			return
+		}
 		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{2, 5, 29, 27})
+					b.AddASN1ObjectIdentifier(critical)
 					b.AddASN1Boolean(true)
 					b.AddASN1OctetString([]byte{2, 1, 1})
 				})
