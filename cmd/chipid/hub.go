@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -168,8 +170,8 @@ the hub serves and while it does not.`,
 				}
 			}
 			a.printf("\n")
-			for code, n := range s.Quarantined {
-				a.printf("  %s: %d\n", code, n)
+			for _, code := range slices.Sorted(maps.Keys(s.Quarantined)) {
+				a.printf("  %s: %d\n", code, s.Quarantined[code])
 			}
 		}
 		return nil

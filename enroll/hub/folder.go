@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"chipid/pki/authority"
@@ -86,19 +85,21 @@ func Init(dir, pki string) (*Initialised, error) {
 			}
 		}
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "stations", "*.json"))
+	entries, err := os.ReadDir(filepath.Join(dir, "stations"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the stations: %w", err)
 	}
-	result.Stations = make([]string, 0, len(names))
-	for _, name := range names {
-		result.Stations = append(result.Stations, strings.TrimSuffix(filepath.Base(name), ".json"))
+	result.Stations = make([]string, 0, len(entries))
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), ".json"); ok && !strings.HasPrefix(id, ".") {
+			result.Stations = append(result.Stations, id)
+		}
 	}
-	slices.Sort(result.Stations)
 	return result, nil
 }
 
-// makeFolder copies hub.json last: a folder that has it is whole.
+// makeFolder copies hub.json last: a folder that has it is whole. Only keys
+// and certificates come along, and nothing that a hub received.
 func makeFolder(dir, from string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -107,14 +108,17 @@ func makeFolder(dir, from string) error {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		switch {
-		case e.IsDir():
-			err = mirror(filepath.Join(dir, e.Name()), filepath.Join(from, e.Name()))
-		case e.Name() != "hub.json":
-			err = copyFile(filepath.Join(dir, e.Name()), filepath.Join(from, e.Name()))
+	for _, part := range changing {
+		if err := mirror(filepath.Join(dir, part), filepath.Join(from, part)); err != nil {
+			return err
 		}
-		if err != nil {
+	}
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if !e.Type().IsRegular() || ext != ".key" && ext != ".crt" {
+			continue
+		}
+		if err := copyFile(filepath.Join(dir, e.Name()), filepath.Join(from, e.Name())); err != nil {
 			return err
 		}
 	}

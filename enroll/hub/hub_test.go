@@ -633,6 +633,34 @@ func TestGateRefuses(t *testing.T) {
 	}
 }
 
+// A gate that cannot judge, because the trust store cannot be read, refuses
+// nothing: the packet waits at the hub, whole, and is stored when it can.
+func TestGateThatCannotJudge(t *testing.T) {
+	s := newSite(t)
+	st := s.station("school-7")
+	fault := errors.New("the trust folder cannot be read")
+	s.opt.Gate = func(*packet.Content, time.Time) error { return fault }
+	hub := s.serve()
+	c := st.client(hub.address)
+	p := st.pack(1000)
+	_, err := st.send(c, p)
+	wantCode(t, err, packet.HubFailed)
+	if strings.Contains(err.Error(), "trust folder") || !stationsync.Temporary(err) {
+		t.Fatalf("got %v", err)
+	}
+	_, err = st.send(c, p)
+	wantCode(t, err, packet.HubFailed)
+	if packets, uploads := s.stored(); packets != 0 || uploads != 2 {
+		t.Fatalf("%d packets, %d files of uploads", packets, uploads)
+	}
+	hub.stop()
+	s.opt.Gate = func(*packet.Content, time.Time) error { return nil }
+	hub = s.serve()
+	if _, err := st.fetch(st.client(hub.address), p); err != nil {
+		t.Fatalf("without sending again: %v", err)
+	}
+}
+
 func TestGapsAreSeen(t *testing.T) {
 	s := newSite(t)
 	st := s.station("school-7")

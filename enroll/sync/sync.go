@@ -63,7 +63,7 @@ type Options struct {
 	Progress func(done, total int64, message string)
 }
 
-// Set-aside is a record that did not go up.
+// Aside is a record that did not go up.
 type Aside struct {
 	Application enroll.ID   `json:"application"`
 	Packet      string      `json:"packet,omitempty"`
@@ -246,7 +246,6 @@ func (r *run) one(ctx context.Context, id enroll.ID) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stop := error(nil)
 	switch aside := (Aside{Application: id, Packet: packetID}); {
 	case err == nil:
 	case lasting:
@@ -264,7 +263,7 @@ func (r *run) one(ctx context.Context, id enroll.ID) error {
 	r.done++
 	r.summary.Waiting--
 	r.opt.Progress(r.done, r.total, string(id))
-	return stop
+	return nil
 }
 
 // endsRun tells whether an error would meet the next record too.
