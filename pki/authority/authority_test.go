@@ -403,7 +403,7 @@ func TestInitRefuses(t *testing.T) {
 
 // Wherever randomness fails, Init leaves nothing behind.
 func TestInitWholeOrNotAtAll(t *testing.T) {
-	for n := int64(0); ; n += 20 {
+	for n := int64(0); ; n += 60 {
 		parent := t.TempDir()
 		_, err := Init(filepath.Join(parent, "PKI"), Options{
 			Country: "VN", Sealer: newSealer(t), Rand: io.LimitReader(rand.Reader, n), Now: func() time.Time { return start },
@@ -445,7 +445,7 @@ func TestInitKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := 0
-	for range 10 {
+	for range 6 {
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "PKI")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+mathrand.IntN(90))*time.Millisecond)
@@ -478,7 +478,7 @@ func TestInitKilled(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("killed %d times of 10", killed)
+	t.Logf("killed %d times of 6", killed)
 }
 
 func TestWrongPassphrase(t *testing.T) {
@@ -553,7 +553,7 @@ func TestSwappedKey(t *testing.T) {
 func TestAtOnce(t *testing.T) {
 	a, c := newAuthority(t, nil)
 	var wg sync.WaitGroup
-	for range 8 {
+	for range 5 {
 		wg.Go(func() {
 			b, err := Open(a.Dir(), newSealer(t), rand.Reader, c.now)
 			if err != nil {
@@ -579,7 +579,7 @@ func TestAtOnce(t *testing.T) {
 	for _, ds := range signers {
 		seen[ds.Subject] = true
 	}
-	if len(signers) != 9 || len(seen) != 9 {
+	if len(signers) != 6 || len(seen) != 6 {
 		t.Errorf("%d document signers, %d names", len(signers), len(seen))
 	}
 	store, err := trust.Open(a.TrustDir())
