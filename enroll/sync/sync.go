@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	gosync "sync"
 	"time"
 
@@ -153,16 +154,15 @@ func Run(ctx context.Context, q *queue.Queue, station *authority.Station, opt Op
 // all takes what was begun first: of a record that is half-way, the rest is
 // the shortest.
 func (r *run) all(ctx context.Context) error {
-	var ids []enroll.ID
-	for _, state := range []enroll.State{enroll.Sent, enroll.Sealed, enroll.Approved} {
-		err := r.queue.Each(func(a *enroll.Application) error {
-			ids = append(ids, a.ID)
-			return nil
-		}, state)
-		if err != nil {
-			return err
-		}
+	byState := map[enroll.State][]enroll.ID{}
+	err := r.queue.Each(func(a *enroll.Application) error {
+		byState[a.State] = append(byState[a.State], a.ID)
+		return nil
+	}, enroll.Sent, enroll.Sealed, enroll.Approved)
+	if err != nil {
+		return err
 	}
+	ids := slices.Concat(byState[enroll.Sent], byState[enroll.Sealed], byState[enroll.Approved])
 	r.total, r.summary.Waiting = int64(len(ids)), len(ids)
 	if len(ids) == 0 {
 		return nil
