@@ -394,7 +394,7 @@ func (a *Authority) Dir() string { return a.dir }
 // TrustDir is the folder a verifier needs.
 func (a *Authority) TrustDir() string { return a.path("trust") }
 
-// StationDir is the folder of the first station, HubDir the hub's.
+// StationDir is the folder of the first station.
 func (a *Authority) StationDir() string { return a.path("station") }
 
 // HubDir is the hub's folder.

@@ -129,6 +129,27 @@ var hashOIDs = []struct {
 	{crypto.SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}},
 }
 
+// HashByOID gives the hash that an object identifier names: those that Doc
+// 9303-12 §4.4.3 allows, and SHA-1, which old documents still carry.
+func HashByOID(oid asn1.ObjectIdentifier) (crypto.Hash, bool) {
+	for _, h := range hashOIDs {
+		if h.oid.Equal(oid) {
+			return h.hash, true
+		}
+	}
+	return 0, false
+}
+
+// HashOID is the inverse of HashByOID.
+func HashOID(hash crypto.Hash) (asn1.ObjectIdentifier, bool) {
+	for _, h := range hashOIDs {
+		if h.hash == hash {
+			return h.oid, true
+		}
+	}
+	return nil, false
+}
+
 var (
 	oidRSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidPSS     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}

@@ -143,7 +143,7 @@ func (v *verifier) checkAttributes(s *Signer) (crypto.Hash, error) {
 	if !in.ReadASN1Bytes(&signed, cbasn1.OCTET_STRING) || !in.Empty() {
 		return 0, errors.New("the signed attribute messageDigest is missing or malformed")
 	}
-	hash, ok := HashByOID(s.DigestAlgorithm.OID)
+	hash, ok := cert.HashByOID(s.DigestAlgorithm.OID)
 	if !ok {
 		return 0, fmt.Errorf("unknown digest algorithm %v", s.DigestAlgorithm.OID)
 	}

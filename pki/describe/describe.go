@@ -278,7 +278,7 @@ func signedData(sd *cms.SignedData) *Signed {
 			Holds:       r.Err == nil,
 			Notes:       r.Notes,
 		}
-		if hash, ok := cms.HashByOID(r.Signer.DigestAlgorithm.OID); ok {
+		if hash, ok := cert.HashByOID(r.Signer.DigestAlgorithm.OID); ok {
 			s.Digest = hash.String()
 		}
 		if r.Certificate != nil {
