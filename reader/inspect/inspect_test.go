@@ -166,9 +166,8 @@ func zone(s perso.Secrets) inspect.Passwords {
 // states are made once: two authorities, a document of each.
 type state struct {
 	issuer
-	doc      *lds.Document
-	secrets  perso.Secrets
-	evidence *inspect.Evidence
+	doc     *lds.Document
+	secrets perso.Secrets
 }
 
 var world struct {

@@ -81,6 +81,8 @@ func TestService(t *testing.T) {
 						t.Fatalf("told %s %q, want %s %q", e.Kind, e.Reader, kind, reader)
 					}
 					return e
+				case err := <-watched:
+					t.Fatalf("the watch ended before it told %s %q: %v", kind, reader, err)
 				case <-ctx.Done():
 					t.Fatalf("was not told %s %q", kind, reader)
 				}

@@ -67,7 +67,9 @@ func (w *watcher) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		pc, err := w.connect()
 		if err != nil {
-			if !everFound || !errors.Is(err, ErrNoService) {
+			// A service that is coming down or up gives all kinds of errors,
+			// ErrNoAccess among them: only the first connection can tell.
+			if !everFound {
 				return err
 			}
 			w.pause(ctx, pause)
