@@ -534,3 +534,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestReadDigestAlgorithm(t *testing.T) {
+	for in, want := range map[string]crypto.Hash{
+		"300b0609608648016503040201": crypto.SHA256, "300d06096086480165030402010500": crypto.SHA256, "300706052b0e03021a": crypto.SHA1,
+		"300e0609608648016503040201040100": 0, // parameters
+		"300a06082a864886f70d0205":         0, // MD5
+		"3000":                             0,
+	} {
+		s := cryptobyte.String(unhex(t, in))
+		got, err := ReadDigestAlgorithm(&s)
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("%s: %v, %v", in, got, err)
+		}
+	}
+	var b cryptobyte.Builder
+	AddDigestAlgorithm(&b, crypto.MD5)
+	if _, err := b.Bytes(); err == nil {
+		t.Error("MD5 was written")
+	}
+}
