@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -49,6 +50,22 @@ func TestMain(m *testing.M) {
 			if got := strconv.Itoa(c.ProcessState.ExitCode()); got != os.Args[1] {
 				fmt.Fprintf(os.Stderr, "exit code %s, want %s (%v)\n", got, os.Args[1], err)
 				os.Exit(1)
+			}
+		},
+		// `await PATTERN COMMAND` runs a command until it prints what matches:
+		// another process gives no other sign.
+		"await": func() {
+			pattern, deadline := regexp.MustCompile(os.Args[1]), time.Now().Add(20*time.Second)
+			for {
+				out, err := exec.Command(os.Args[2], os.Args[3:]...).CombinedOutput()
+				if pattern.Match(out) {
+					return
+				}
+				if time.Now().After(deadline) {
+					fmt.Fprintf(os.Stderr, "never printed %s; last: %s (%v)\n", pattern, out, err)
+					os.Exit(1)
+				}
+				time.Sleep(20 * time.Millisecond)
 			}
 		},
 		"portrait": func() {

@@ -1,0 +1,36 @@
+//go:build linux && cgo
+
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"chipid/reader/pcsc/pcsctest"
+)
+
+// TestReaderScripts are the scripts that need card readers: pcscd runs with
+// vpcd's two slots.
+func TestReaderScripts(t *testing.T) {
+	pcsctest.Run(t, func(*pcsctest.Service) { runReaderScripts(t, "testdata/pcsc") })
+}
+
+// TestReaderScriptsWithoutService are those that need pcscd not to run.
+func TestReaderScriptsWithoutService(t *testing.T) {
+	pcsctest.Run(t, func(s *pcsctest.Service) {
+		s.Stop()
+		runReaderScripts(t, "testdata/nopcsc")
+	})
+}
+
+func runReaderScripts(t *testing.T, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
+			return nil
+		},
+	})
+}
