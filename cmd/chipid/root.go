@@ -9,13 +9,15 @@ import (
 
 // verbs are the commands, in the order of `chipid --help`.
 var verbs = []func(*app) *cobra.Command{
+	newDemoCommand,
 	newPKICommand,
 	newCardCommand,
 	newReaderCommand,
 	newReadCommand,
 	newVerifyCommand,
-	newHubCommand,
 	newEnrollCommand,
+	newBatchCommand,
+	newHubCommand,
 	newAuditCommand,
 }
 
