@@ -52,8 +52,12 @@ func addStationFlag(cmd *cobra.Command) *stationFlags {
 // addStationFlags is for commands that change something.
 func addStationFlags(cmd *cobra.Command) *stationFlags {
 	s := addStationFlag(cmd)
-	cmd.Flags().StringVar(&s.operator, "operator", "", "who you are (default: CHIPID_OPERATOR, else the user of this computer)")
+	s.addOperatorFlag(cmd)
 	return s
+}
+
+func (s *stationFlags) addOperatorFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.operator, "operator", "", "who you are (default: CHIPID_OPERATOR, else the user of this computer)")
 }
 
 // folder is the station's folder; it must be one.

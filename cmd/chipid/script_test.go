@@ -17,6 +17,7 @@ import (
 
 	"chipid/card/artwork/portrait"
 	"chipid/pki/keystore"
+	"chipid/reader/bureau"
 )
 
 // TestMain lets the test binary stand in for chipid: the scripts under
@@ -66,6 +67,21 @@ func TestMain(m *testing.M) {
 					os.Exit(1)
 				}
 				time.Sleep(20 * time.Millisecond)
+			}
+		},
+		// `bind BATCH SERIAL` leaves a batch as a run does that died at its first card.
+		"bind": func() {
+			ledger, err := bureau.OpenLedger(os.Args[1], time.Now)
+			if err != nil {
+				panic(err)
+			}
+			defer ledger.Close()
+			cards, err := ledger.Cards()
+			if err != nil {
+				panic(err)
+			}
+			if err := ledger.Bind(cards[0].Record, os.Args[2], nil); err != nil {
+				panic(err)
 			}
 		},
 		"portrait": func() {
