@@ -353,6 +353,10 @@ func (a *Authority) DocumentSigner() (*cert.Certificate, crypto.Signer, error) {
 	why := "there is none"
 	if len(signers) > 0 {
 		last := signers[len(signers)-1]
+		if now := a.now(); now.Before(signers[0].SignsFrom) {
+			// A new one would bear the wrong time.
+			return nil, nil, fmt.Errorf("%w: %w; is the clock right?", ErrNoDocumentSigner, mayUseKey(signers[0].Certificate, now))
+		}
 		why = fmt.Sprintf("the newest, %s, is %s", last.File, last.State)
 		if err := mayUseKey(last.Certificate, a.now()); err != nil {
 			return nil, nil, fmt.Errorf("%w: %w; `chipid pki ds --dir %s` issues a new one", ErrNoDocumentSigner, err, a.dir)
