@@ -101,6 +101,10 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 	a.printf(a.say("%d hồ sơ đã được trung tâm nhận (%d kB), %d bị cách ly, %d chưa gửi được, %d đang chờ\n",
 		"%d records received by the hub (%d kB), %d quarantined, %d could not be sent, %d waiting\n"),
 		summary.Received, summary.Bytes/1000, len(summary.Quarantined), len(summary.Failed), summary.Waiting)
+	if summary.AtBatch > 0 {
+		a.printf(a.say("%d hồ sơ đang ở dây chuyền thẻ, sẽ gửi khi thẻ đã đọc lại xong (chipid batch run)\n",
+			"%d records are at a batch; they go up once their cards have been read back (chipid batch run)\n"), summary.AtBatch)
+	}
 	for _, s := range summary.Quarantined {
 		a.printf(a.say("cách ly %s: %s (%s)\n", "quarantined %s: %s (%s)\n"), s.Application, s.Reason, s.Code)
 	}

@@ -79,6 +79,7 @@ type Summary struct {
 	Quarantined []Aside `json:"quarantined"`      // refused by the gate or the hub, with the reason
 	Failed      []Aside `json:"failed"`           // could not be sent this time; they stay in their state
 	Waiting     int     `json:"waiting"`          // not reached
+	AtBatch     int     `json:"atBatch"`          // their cards are being made; they go up with the read-back
 	Retries     int     `json:"retries"`          // attempts that were made again
 	ClockSkew   float64 `json:"clockSkewSeconds"` // the station's clock minus the hub's
 	Millis      int64   `json:"millis"`
@@ -156,7 +157,11 @@ func Run(ctx context.Context, q *queue.Queue, station *authority.Station, opt Op
 func (r *run) all(ctx context.Context) error {
 	byState := map[enroll.State][]enroll.ID{}
 	err := r.queue.Each(func(a *enroll.Application) error {
-		byState[a.State] = append(byState[a.State], a.ID)
+		if a.AtLine() {
+			r.summary.AtBatch++
+		} else {
+			byState[a.State] = append(byState[a.State], a.ID)
+		}
 		return nil
 	}, enroll.Sent, enroll.Sealed, enroll.Approved)
 	if err != nil {
@@ -238,6 +243,7 @@ func (r *run) one(ctx context.Context, id enroll.ID) error {
 	packetID, err := r.advance(ctx, id)
 	var refusal *packet.Refusal
 	lasting := errors.As(err, &refusal) && refusal.Code.Lasting()
+	atBatch := errors.As(err, new(*queue.AssignedError)) // given to a batch since this run began
 	if lasting {
 		// The reason is the operator's to read, in the queue and its audit.
 		if _, qerr := r.queue.Quarantine(r.opt.By, id, refusal.Error()); qerr != nil {
@@ -248,6 +254,8 @@ func (r *run) one(ctx context.Context, id enroll.ID) error {
 	defer r.mu.Unlock()
 	switch aside := (Aside{Application: id, Packet: packetID}); {
 	case err == nil:
+	case atBatch:
+		r.summary.AtBatch++
 	case lasting:
 		aside.Code, aside.Reason = refusal.Code, refusal.Reason
 		r.summary.Quarantined = append(r.summary.Quarantined, aside)

@@ -229,6 +229,27 @@ func TestRunBringsEverythingUp(t *testing.T) {
 	}
 }
 
+// A record whose card is being made waits for its read-back, and is no
+// failure.
+func TestRecordsAtABatchWait(t *testing.T) {
+	c := newChain(t)
+	address, _ := c.serve()
+	ids := c.approve(2)
+	if _, err := c.queue.Assign("an", ids[0], "morning"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.run(address)
+	if err != nil || s.Received != 1 || s.AtBatch != 1 || s.Waiting != 0 || len(s.Failed) != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := c.queue.Unassign("an", ids[0], "morning", "line broke down"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.run(address); err != nil || s.Received != 1 || s.AtBatch != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
 func TestGateAtTheStation(t *testing.T) {
 	c := newChain(t)
 	address, _ := c.serve()
