@@ -70,7 +70,10 @@ func (d *demo) forge(ctx context.Context, name string, steps []perso.Step, can s
 	if report.Verdict == inspect.Genuine || culprit.Status == inspect.Passed || culprit.Status == inspect.NotOffered {
 		return "", fmt.Errorf("the verdict is %s, and the check that had to refuse it is %s", report.Verdict, culprit.Status)
 	}
-	return fmt.Sprintf("%s: %s", report.Verdict, culprit.Text(d.Say("vi", "en"))), nil
+	verdict := map[inspect.Verdict]string{
+		inspect.Rejected: d.Say("bị bác", "rejected"), inspect.Undetermined: d.Say("chưa xác định được", "undetermined"),
+	}[report.Verdict]
+	return fmt.Sprintf("%s: %s", verdict, culprit.Text(d.Say("vi", "en"))), nil
 }
 
 // forgeDocument is forge for a document and the secrets that go with it.

@@ -21,6 +21,8 @@ import (
 	"chipid/enroll/roster"
 	"chipid/enroll/sync"
 	"chipid/pki/authority"
+	"chipid/pki/cert"
+	"chipid/pki/curve"
 	"chipid/pki/durable"
 	"chipid/pki/trust"
 	"chipid/reader/bureau"
@@ -48,9 +50,17 @@ func (d *demo) makeAuthority(context.Context) ([]string, error) {
 		return nil, err
 	}
 	return []string{
-		fmt.Sprintf("%s (%s)", d.auth.CSCA().Subject, d.auth.CSCA().SignatureAlgorithm),
-		fmt.Sprintf("%s (%s)", ds.Subject, ds.SignatureAlgorithm),
+		signerOf(d.auth.CSCA()),
+		signerOf(ds),
+		d.Say("và khoá của một trạm, của trung tâm, mọi khoá đều niêm phong", "and the keys of a station and of the centre, all sealed"),
 	}, nil
+}
+
+func signerOf(c *cert.Certificate) string {
+	if key, ok := c.PublicKey.(*curve.PublicKey); ok {
+		return fmt.Sprintf("%s (%s)", c.Subject, key.Curve.Name())
+	}
+	return c.Subject.String()
 }
 
 // runningHub is the centre, served in this process on a port of its own.
@@ -142,7 +152,7 @@ func (d *demo) approve(context.Context) ([]string, error) {
 	}
 	return []string{
 		d.sayf("%d hồ sơ do %s duyệt", "%d applications approved by %s", len(complete), approver),
-		d.sayf("%s không được duyệt hồ sơ của chính mình", "%s may not approve what %s captured", operator, operator),
+		d.sayf("%s không được duyệt hồ sơ do chính mình thu nhận", "%s may not approve applications of his own", operator),
 	}, nil
 }
 
