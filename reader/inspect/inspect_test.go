@@ -66,7 +66,7 @@ type issuer struct {
 	authority *authority.Authority
 }
 
-func newIssuer(t *testing.T, profile string) issuer {
+func newIssuer(t testing.TB, profile string) issuer {
 	t.Helper()
 	p, err := national.ByName(profile)
 	if err != nil {
@@ -86,7 +86,7 @@ func newIssuer(t *testing.T, profile string) issuer {
 	return issuer{p, a}
 }
 
-func (i issuer) store(t *testing.T) *trust.Store {
+func (i issuer) store(t testing.TB) *trust.Store {
 	t.Helper()
 	s, err := trust.Open(i.authority.TrustDir())
 	if err != nil {
@@ -96,7 +96,7 @@ func (i issuer) store(t *testing.T) *trust.Store {
 }
 
 // photo is a picture that differs with its seed.
-func photo(t *testing.T, seed byte) []byte {
+func photo(t testing.TB, seed byte) []byte {
 	t.Helper()
 	m := image.NewGray(image.Rect(0, 0, 240, 320))
 	for y := range 320 {
@@ -111,7 +111,7 @@ func photo(t *testing.T, seed byte) []byte {
 	return b.Bytes()
 }
 
-func (i issuer) build(t *testing.T, p national.Person, aa national.AAKey) (*lds.Document, perso.Secrets) {
+func (i issuer) build(t testing.TB, p national.Person, aa national.AAKey) (*lds.Document, perso.Secrets) {
 	t.Helper()
 	ds, signer, err := i.authority.DocumentSigner()
 	if err != nil {
@@ -128,7 +128,7 @@ func (i issuer) build(t *testing.T, p national.Person, aa national.AAKey) (*lds.
 }
 
 // card puts a document on a software chip.
-func card(t *testing.T, doc *lds.Document, secrets perso.Secrets, habits ...chip.Habit) *chip.Chip {
+func card(t testing.TB, doc *lds.Document, secrets perso.Secrets, habits ...chip.Habit) *chip.Chip {
 	t.Helper()
 	c, err := chip.New(chip.Options{Rand: rand.Reader, Habits: habits})
 	if err != nil {
@@ -148,7 +148,7 @@ func options(p inspect.Passwords) inspect.Options {
 	return inspect.Options{Passwords: p, Rand: rand.Reader, Now: func() time.Time { return now }}
 }
 
-func read(t *testing.T, tr reader.Transport, p inspect.Passwords) *inspect.Evidence {
+func read(t testing.TB, tr reader.Transport, p inspect.Passwords) *inspect.Evidence {
 	t.Helper()
 	e, err := inspect.Read(context.Background(), tr, options(p))
 	if err != nil {
@@ -175,7 +175,7 @@ var world struct {
 	vn, utopia state
 }
 
-func states(t *testing.T) (vn, utopia state) {
+func states(t testing.TB) (vn, utopia state) {
 	t.Helper()
 	world.Do(func() {
 		world.vn.issuer = newIssuer(t, "vn")
@@ -316,4 +316,27 @@ func TestReportJSON(t *testing.T) {
 			t.Errorf("traffic has no %s", key)
 		}
 	}
+}
+
+// BenchmarkInspection is a whole inspection on a chip in this process: the
+// chip's own arithmetic is in the figure of Read.
+func BenchmarkInspection(b *testing.B) {
+	vn, _ := states(b)
+	c, store := card(b, vn.doc, vn.secrets), vn.store(b)
+	evidence := read(b, reader.NewChipTransport(c), can(vn.secrets))
+	b.Run("Read", func(b *testing.B) {
+		for b.Loop() {
+			c.Reset()
+			if _, err := inspect.Read(context.Background(), reader.NewChipTransport(c), options(can(vn.secrets))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Check", func(b *testing.B) {
+		for b.Loop() {
+			if r := inspect.Check(evidence, store, now); r.Verdict != inspect.Genuine {
+				b.Fatal(r.Verdict)
+			}
+		}
+	})
 }
