@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -257,9 +258,9 @@ func (q *Queue) Add(by string, c Capture) (*enroll.Application, enroll.Problems,
 	return taken[0].Application, taken[0].Problems, taken[0].Err
 }
 
-// photoCheckers is how many photos are unpacked at once; a large one takes some
-// hundred megabytes of memory.
-const photoCheckers = 2
+// maxPhotoCheckers is how many photos are unpacked at once; a large one takes
+// some hundred megabytes of memory.
+const maxPhotoCheckers = 4
 
 // AddAll takes many in one transaction. A capture that cannot be taken gets an
 // error of its own and holds up no other; the error of AddAll itself means
@@ -267,7 +268,7 @@ const photoCheckers = 2
 func (q *Queue) AddAll(by string, captures []Capture) ([]Taken, error) {
 	taken := make([]Taken, len(captures))
 	var all sync.WaitGroup
-	slots := make(chan struct{}, photoCheckers)
+	slots := make(chan struct{}, min(maxPhotoCheckers, runtime.GOMAXPROCS(0)))
 	for i, c := range captures {
 		slots <- struct{}{}
 		all.Go(func() {

@@ -91,6 +91,9 @@ type item struct {
 }
 
 func (i *importing) all() error {
+	if _, err := enroll.CleanActor(i.opt.Operator); err != nil {
+		return err
+	}
 	var err error
 	if i.reader, err = Open(i.opt.File); err != nil {
 		return err

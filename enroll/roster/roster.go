@@ -153,7 +153,7 @@ func openSource(f *os.File, size int64) (source, error) {
 	}
 	switch head = head[:n]; {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return openWorkbook(f, size)
+		return openWorkbook(f, f, size)
 	case bytes.HasPrefix(head, []byte("PK")):
 		return nil, fileError("tệp XLSX rỗng hoặc hỏng", "the XLSX file is empty or damaged")
 	case bytes.HasPrefix(head, []byte("\xD0\xCF\x11\xE0")):

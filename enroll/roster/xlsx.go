@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 
 // workbook reads the first sheet of an XLSX file row by row.
 type workbook struct {
-	file   *os.File
+	closer io.Closer
 	book   *excelize.File
 	rows   *excelize.Rows
 	dates  map[int]bool // columns that hold dates
@@ -24,7 +23,13 @@ type workbook struct {
 	is1904 bool
 }
 
-func openWorkbook(f *os.File, size int64) (source, error) {
+// readerAt is what a file gives.
+type readerAt interface {
+	io.Reader
+	io.ReaderAt
+}
+
+func openWorkbook(f readerAt, closer io.Closer, size int64) (source, error) {
 	damaged := func(err error) error {
 		return &FileError{VI: "tệp XLSX bị cắt cụt hoặc hỏng", EN: "the XLSX file is cut off or damaged", Err: err}
 	}
@@ -41,7 +46,7 @@ func openWorkbook(f *os.File, size int64) (source, error) {
 	if err != nil {
 		return nil, damaged(err)
 	}
-	w := &workbook{file: f, book: book}
+	w := &workbook{closer: closer, book: book}
 	sheets, err := guard(func() ([]string, error) { return book.GetSheetList(), nil })
 	if err != nil || len(sheets) == 0 {
 		return nil, damaged(errors.Join(err, book.Close()))
@@ -114,7 +119,7 @@ func (w *workbook) Close() error {
 		}
 		return struct{}{}, errors.Join(err, w.book.Close())
 	})
-	return errors.Join(err, w.file.Close())
+	return errors.Join(err, w.closer.Close())
 }
 
 func (w *workbook) progress() (done, total int64) { return int64(w.line), w.total }
