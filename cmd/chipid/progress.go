@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -10,21 +12,24 @@ import (
 )
 
 // progress tells on standard error how far some long work is: a bar on a
-// terminal, a line at each tenth of the way elsewhere, nothing with --json.
+// terminal, elsewhere a line now and then, nothing with --json. Work that is
+// over in a moment says nothing at all.
 type progress struct {
-	name        string
-	total       int64
-	done        int64
-	told        int64
-	bars        *mpb.Progress
-	bar         *mpb.Bar
-	line        func(format string, args ...any)
-	lastMessage string
+	name    string
+	doing   atomic.Pointer[string]
+	bars    *mpb.Progress
+	bar     *mpb.Bar
+	line    func(format string, args ...any)
+	quietTo time.Time // no line before
 }
+
+// betweenLines is the pause between two lines of progress.
+const betweenLines = 2 * time.Second
 
 // newProgress starts one. A total of 0 is "not known yet": see advance.
 func (a *app) newProgress(name string, total int64) *progress {
-	p := &progress{name: name, total: total}
+	p := &progress{name: name, quietTo: time.Now().Add(betweenLines)}
+	p.doing.Store(new(string))
 	if a.asJSON {
 		return p
 	}
@@ -33,25 +38,24 @@ func (a *app) newProgress(name string, total int64) *progress {
 		p.bar = p.bars.AddBar(total,
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d / %d"), decor.Any(func(decor.Statistics) string {
-				return "  " + p.lastMessage
-			})))
+			mpb.AppendDecorators(decor.Percentage(), decor.Any(func(decor.Statistics) string { return "  " + *p.doing.Load() })))
 		return p
 	}
 	p.line = func(format string, args ...any) { fmt.Fprintf(a.err, format, args...) }
 	return p
 }
 
-// advance says that done of total is done, and what is being worked on.
-func (p *progress) advance(done, total int64, message string) {
-	p.done, p.total, p.lastMessage = done, total, message
+// advance says that done of total is done, and what is being worked on. It is
+// called by one goroutine at a time.
+func (p *progress) advance(done, total int64, doing string) {
+	p.doing.Store(&doing)
 	switch {
 	case p.bar != nil:
 		p.bar.SetTotal(total, false)
 		p.bar.SetCurrent(done)
-	case p.line != nil && total > 0 && done*10/total > p.told:
-		p.told = done * 10 / total
-		p.line("%s %d of %d %s\n", p.name, done, total, message)
+	case p.line != nil && total > 0 && time.Now().After(p.quietTo):
+		p.quietTo = time.Now().Add(betweenLines)
+		p.line("%s %3d %% %s\n", p.name, done*100/total, doing)
 	}
 }
 
