@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"chipid/card/biometric"
@@ -186,6 +185,3 @@ func (q *Queue) Sweep() (removed int, err error) {
 	}
 	return removed, durable.SyncDir(filepath.Join(q.dir, blobsDir))
 }
-
-// isTemp tells the temporary files of pki/durable from blobs.
-func isTemp(name string) bool { return strings.HasPrefix(name, ".") }

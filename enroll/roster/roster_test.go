@@ -230,6 +230,29 @@ func TestWorkbook(t *testing.T) {
 	}
 }
 
+// TestSparseWorkbook reads a sheet whose few cells lie as far out as a sheet
+// goes: a million empty rows must cost next to nothing.
+func TestSparseWorkbook(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.xlsx")
+	f := excelize.NewFile()
+	defer f.Close()
+	for cell, value := range map[string]string{
+		"A1": "number", "B1": "name", "A2": "1", "B2": "An", "XFD3": "far right", "A4": strings.Repeat("x", 32_000), "B4": strings.Repeat("x", 32_000),
+		"A1048576": "2", "B1048576": "Binh",
+	} {
+		if err := f.SetCellStr("Sheet1", cell, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.SaveAs(path); err != nil {
+		t.Fatal(err)
+	}
+	names, bad, err := read(t, path)
+	if err != nil || fmt.Sprint(names) != "[2 An 1048576 Binh]" || fmt.Sprint(bad) != "[3 columns 4 too-long]" {
+		t.Errorf("%v, %v, %v", names, bad, err)
+	}
+}
+
 // TestTornWorkbook cuts a workbook at every hundredth octet and flips octets:
 // an error or rows, never a crash.
 func TestTornWorkbook(t *testing.T) {
