@@ -215,15 +215,18 @@ func (f *field) mul4(z, x, y *element) {
 	z[3] = (t3 & keep) | (d3 &^ keep)
 }
 
-// invert sets z = x⁻¹ = x^(p−2), and zero for zero. The exponent is public.
-func (f *field) invert(z, x *element) {
+// invert sets z = x⁻¹ = x^(p−2), and zero for zero.
+func (f *field) invert(z, x *element) { f.power(z, x, f.pMin2) }
+
+// power sets z = x^e for a public big-endian e.
+func (f *field) power(z, x *element, e []byte) {
 	var table [16]element
 	table[0], table[1] = f.one, *x
 	for i := 2; i < len(table); i++ {
 		f.mul(&table[i], &table[i-1], x)
 	}
 	acc := f.one
-	for _, b := range f.pMin2 {
+	for _, b := range e {
 		for _, digit := range [2]byte{b >> 4, b & 15} {
 			for range 4 {
 				f.mul(&acc, &acc, &acc)
