@@ -211,3 +211,50 @@ func TestUnusableInput(t *testing.T) {
 		t.Error("a line of 44 characters was set on an ID-1 card")
 	}
 }
+
+// Names, addresses and marks of any length that a profile lets through stay on
+// the card, clear of the portrait's mark and of the machine readable zone.
+func TestLongTextStaysOnTheCard(t *testing.T) {
+	fonts := testFonts(t)
+	address := strings.TrimSpace(strings.Repeat("Số 1234 Đường Nguyễn Thị Minh Khai nối dài, ", 6))[:250]
+	for name, values := range map[string][3]string{
+		"realistic": {"NGUYỄN PHƯỚC TÔN NỮ HOÀNG THỊ PHƯƠNG QUỲNH TRANG", address[:150], "Sẹo chấm cách 1,5cm trên sau cánh mũi trái"},
+		"longest":   {strings.Repeat("NGUYỄN ", 20), strings.ToValidUTF8(address, ""), strings.ToValidUTF8(address, "")},
+		"one word":  {strings.Repeat("W", 120), strings.Repeat("W", 250), strings.Repeat("W", 250)},
+		"empty":     {},
+	} {
+		face := specimen
+		face.Front = append([]national.FaceField(nil), specimen.Front...)
+		face.Back = append([]national.FaceField(nil), specimen.Back...)
+		face.Front[1].Value = values[0]
+		face.Front[5].Value, face.Front[6].Value = strings.ToValidUTF8(values[1], ""), strings.ToValidUTF8(values[1], "")
+		face.Back[0].Value = values[2]
+		face.BelowPortrait = []national.FaceField{{Label: "Có giá trị đến", Value: "Không thời hạn"}}
+		card, err := New(face, portrait.JPEG(portrait.Look{}), fonts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for side, bottom := range map[*Side]float64{&card.Front: Height - 1, &card.Back: Height - mrzZone - 0.5} {
+			for _, it := range side.items {
+				if it.text == "" {
+					continue
+				}
+				right := it.position.x + fonts.width(it.style, it.size, it.text)
+				if it.position.x < 1 || right > Width-margin+0.01 || it.position.y > bottom {
+					t.Errorf("%s: %q ends at %.1f, %.1f mm", name, it.text, right, it.position.y)
+				}
+			}
+		}
+		if name == "realistic" && strings.Contains(allText(card), "…") {
+			t.Error("a realistic name or address was cut")
+		}
+	}
+}
+
+func allText(c *Card) string {
+	var all []string
+	for _, it := range append(c.Front.items, c.Back.items...) {
+		all = append(all, it.text)
+	}
+	return strings.Join(all, " ")
+}

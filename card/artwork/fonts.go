@@ -115,21 +115,47 @@ func appendGlyph(path []segment, face *font.Face, gid font.GID, scale float64, a
 	return path
 }
 
-// wrap breaks text into at most lines lines no wider than width; what does not
-// fit is cut at a word and marked with an ellipsis.
-func (f *Fonts) wrap(st style, size, width float64, lines int, text string) []string {
-	var out []string
+// wrap breaks text into at most lines lines no wider than width. What does not
+// fit is cut off, marked with an ellipsis, and told.
+func (f *Fonts) wrap(st style, size, width float64, lines int, text string) (out []string, cut bool) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range f.words(st, size, width, text) {
 		longer := strings.TrimSpace(line + " " + word)
 		if line == "" || f.width(st, size, longer) <= width {
 			line = longer
 			continue
 		}
 		if len(out) == lines-1 {
-			return append(out, line+"…")
+			return append(out, f.shorten(st, size, width, line)), true
 		}
 		out, line = append(out, line), word
 	}
-	return append(out, line)
+	return append(out, line), false
+}
+
+// words splits text at its spaces, and a word that is wider than a line where
+// the line ends.
+func (f *Fonts) words(st style, size, width float64, text string) []string {
+	var all []string
+	for _, word := range strings.Fields(text) {
+		piece := ""
+		for _, c := range word {
+			if piece != "" && f.width(st, size, piece+string(c)) > width {
+				all, piece = append(all, piece), ""
+			}
+			piece += string(c)
+		}
+		all = append(all, piece)
+	}
+	return all
+}
+
+// shorten puts an ellipsis behind a line, in the place of its last letters
+// where it must.
+func (f *Fonts) shorten(st style, size, width float64, line string) string {
+	letters := []rune(line)
+	for len(letters) > 0 && f.width(st, size, string(letters)+"…") > width {
+		letters = letters[:len(letters)-1]
+	}
+	return string(letters) + "…"
 }

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"math"
 
+	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
 
 	"chipid/card/national"
@@ -32,7 +33,7 @@ const (
 // Place of the portrait and of the machine readable zone.
 var (
 	portraitBox = rect{margin, 16.6, 20.4, 27.2}
-	qrBox       = rect{Width - margin - 15, 2.6, 15, 15}
+	qrBox       = rect{Width - margin - 16.6, 2.4, 16.6, 16.6}
 )
 
 // The machine readable zone (Doc 9303-3 §4.2, Doc 9303-5): OCR-B size 1, ten
@@ -67,7 +68,10 @@ func (c *Card) front(face national.CardFace, picture image.Image, portrait []byt
 	s := &c.Front
 	c.ground(s)
 	c.across(s, watermark, face.Specimen, rect{portraitBox.x + portraitBox.w, 38, 56, 0})
-	middle := (margin + qrBox.x) / 2
+	middle := Width / 2
+	if face.QR != "" {
+		middle = (margin + qrBox.x) / 2
+	}
 	y := 5.0
 	for i, line := range face.State {
 		st := bold
@@ -87,19 +91,21 @@ func (c *Card) front(face national.CardFace, picture image.Image, portrait []byt
 			return err
 		}
 	}
-	c.fields(s, face.Front, rect{portraitBox.x + portraitBox.w + 3, 20.0, Width - 2*margin - portraitBox.w - 3, 31})
-	c.across(s, mark, face.Specimen, rect{portraitBox.x, portraitBox.y + portraitBox.h + 5, portraitBox.w, 0})
+	c.fields(s, face.Front, rect{portraitBox.x + portraitBox.w + 3, 20.0, Width - 2*margin - portraitBox.w - 3, 31.5})
+	under := rect{portraitBox.x, portraitBox.y + portraitBox.h + 2.2, portraitBox.w, 4.2}
+	c.fields(s, face.BelowPortrait, under)
+	c.across(s, mark, face.Specimen, rect{portraitBox.x, Height - 2.4, portraitBox.w, 0})
 	return nil
 }
 
 func (c *Card) back(face national.CardFace) error {
 	s := &c.Back
 	c.ground(s)
-	c.fields(s, face.Back, rect{margin, 6, 44, 20})
+	c.fields(s, face.Back, rect{margin, 6, 45, 23.5})
 	for i, line := range face.Authority {
 		s.centred(c.fonts, ink, bold, 1.75, 67, 5.6+2.5*float64(i), line)
 	}
-	c.across(s, mark, face.Specimen, rect{52, 22, 30, 0})
+	c.across(s, mark, face.Specimen, rect{51.6, 22, 30, 0})
 
 	top := Height - mrzZone
 	s.rectangle(white, rect{-bleed, top, Width + 2*bleed, mrzZone + bleed})
@@ -130,11 +136,31 @@ func (c *Card) mrz(s *Side, baseline float64, line string) error {
 	return nil
 }
 
-// fields sets labels and values into box, from the top down.
+// fields sets labels and values into box, from the top down; box.y is the first
+// baseline. Long names and addresses get smaller type before anything is cut.
 func (c *Card) fields(s *Side, fields []national.FaceField, box rect) {
-	const leading, gap = 2.55, 0.75
+	const most, smallest = 5, 0.7 // lines a value; scale of the type
+	for scale := 1.0; scale >= smallest; scale -= 0.06 {
+		if set, fits, cut := c.set(fields, box, scale, most); fits && !cut {
+			s.items = append(s.items, set.items...)
+			return
+		}
+	}
+	for lines := most; ; lines-- {
+		if set, fits, _ := c.set(fields, box, smallest, lines); fits || lines == 1 {
+			s.items = append(s.items, set.items...)
+			return
+		}
+	}
+}
+
+// set sets fields in type of a scale, with at most so many lines a value. It
+// tells whether they stay within box, and whether a value was cut for it.
+func (c *Card) set(fields []national.FaceField, box rect, scale float64, most int) (set *Side, fits, cut bool) {
+	set = new(Side)
+	leading, gap := 2.55*scale, 0.75*scale
 	column := box.w * 0.37 // where what stands beside begins
-	y := box.y
+	y, last := box.y, box.y
 	for i, f := range fields {
 		x := box.x
 		if f.Beside && i > 0 {
@@ -145,26 +171,30 @@ func (c *Card) fields(s *Side, fields []national.FaceField, box rect) {
 		if f.English != "" {
 			name += " / " + f.English
 		}
-		after := s.write(c.fonts, label, regular, 1.5, x, y, name+":") + 0.8
-		size, st := 2.1, bold
+		size, st := 2.1*scale, bold
 		if f.Prominent {
-			size = 3.3
-			y += 0.4
+			size = 3.3 * scale
+			y += 0.4 * scale
 		}
+		after := set.write(c.fonts, label, regular, 1.5*scale, x, y, name+":") + 0.8
 		space := box.x + box.w - after
 		if i+1 < len(fields) && fields[i+1].Beside {
 			space = x + column - after - 1
 		}
 		if c.fonts.width(st, size, f.Value) <= space {
-			s.write(c.fonts, ink, st, size, after, y, f.Value)
+			set.write(c.fonts, ink, st, size, after, y, f.Value)
 		} else {
-			for _, line := range c.fonts.wrap(st, size, box.x+box.w-x, 2, f.Value) {
+			lines, shortened := c.fonts.wrap(st, size, box.x+box.w-x, most, f.Value)
+			for _, line := range lines {
 				y += leading
-				s.write(c.fonts, ink, st, size, x, y, line)
+				set.write(c.fonts, ink, st, size, x, y, line)
 			}
+			cut = cut || shortened
 		}
+		last = y
 		y += leading + gap
 	}
+	return set, last <= box.y+box.h, cut
 }
 
 // across writes a word as large as makes it fill the width of box, its
@@ -203,15 +233,32 @@ func wavePath(y, phase, amplitude, thickness float64) []segment {
 }
 
 // qr draws a code with its quiet zone inside box, a row of dark modules as one
-// rectangle.
+// rectangle. A module is a whole number of the printer's dots where the code
+// has few enough of them: blurred edges cost readability.
 func (s *Side) qr(payload string, box rect) error {
-	code, err := qr.Encode(payload, qr.M, qr.Unicode)
-	if err != nil {
-		return fmt.Errorf("artwork: QR code: %w", err)
+	const (
+		quiet    = 2
+		dot      = 25.4 / PrinterDPI
+		goodDots = 3
+	)
+	// A long address leaves room for less error correction.
+	var code barcode.Barcode
+	var dots float64
+	for _, level := range []qr.ErrorCorrectionLevel{qr.M, qr.L} {
+		var err error
+		if code, err = qr.Encode(payload, level, qr.Unicode); err != nil {
+			return fmt.Errorf("artwork: QR code: %w", err)
+		}
+		if dots = math.Floor(box.w / dot / float64(code.Bounds().Dx()+2*quiet)); dots >= goodDots {
+			break
+		}
 	}
-	const quiet = 2
 	n := code.Bounds().Dx()
 	module := box.w / float64(n+2*quiet)
+	if dots >= 1 {
+		module = dots * dot
+	}
+	box = rect{box.x + box.w - module*float64(n+2*quiet), box.y, module * float64(n+2*quiet), module * float64(n+2*quiet)}
 	s.rectangle(white, box)
 	var path []segment
 	for y := range n {

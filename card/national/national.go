@@ -79,21 +79,31 @@ func ByState(state string) Profile {
 	return utopia{}
 }
 
-// Holder reads the person of a document by the profile of the state that its
-// machine readable zone names.
-func Holder(doc *lds.Document, now time.Time) (Person, error) {
+// OfDocument finds the profile of the state that a document's machine readable
+// zone names as the issuer.
+func OfDocument(doc *lds.Document) (Profile, error) {
 	raw, ok := doc.Get(lds.DG1)
 	if !ok {
-		return Person{}, fmt.Errorf("read the holder: the document has no DG1")
+		return nil, fmt.Errorf("read the holder: the document has no DG1")
 	}
 	text, err := lds.MRZText(raw)
 	if err != nil {
-		return Person{}, err
+		return nil, err
 	}
 	if len(text) < 5 {
-		return Person{}, fmt.Errorf("DG1: %w", mrz.ErrFormat)
+		return nil, fmt.Errorf("DG1: %w", mrz.ErrFormat)
 	}
-	return ByState(strings.TrimRight(text[2:5], "<")).Holder(doc, now)
+	return ByState(strings.TrimRight(text[2:5], "<")), nil
+}
+
+// Holder reads the person of a document by the profile of the state that its
+// machine readable zone names.
+func Holder(doc *lds.Document, now time.Time) (Person, error) {
+	p, err := OfDocument(doc)
+	if err != nil {
+		return Person{}, err
+	}
+	return p.Holder(doc, now)
 }
 
 // FieldError is what is wrong with one field of a Person: which by its JSON

@@ -216,8 +216,8 @@ func (v vietnam) Face(p Person) (CardFace, error) {
 			{Label: "Quốc tịch", English: "Nationality", Value: vietnamText, Beside: true},
 			{Label: "Quê quán", English: "Place of origin", Value: p.PlaceOfOrigin},
 			{Label: "Nơi thường trú", English: "Place of residence", Value: p.PlaceOfResidence},
-			{Label: "Có giá trị đến", English: "Date of expiry", Value: expiry},
 		},
+		BelowPortrait: []FaceField{{Label: "Có giá trị đến", English: "Expiry", Value: expiry}},
 		Back: []FaceField{
 			{Label: "Đặc điểm nhận dạng", English: "Personal identification", Value: p.IdentifyingMarks},
 			{Label: "Ngày, tháng, năm", English: "Date, month, year", Value: slashed(p.DateOfIssue)},

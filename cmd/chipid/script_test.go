@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"chipid/card/artwork"
 	"chipid/card/artwork/portrait"
 	"chipid/pki/keystore"
 	"chipid/reader/bureau"
@@ -100,6 +101,14 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		// [ocrb] tells whether the font of the machine readable zone is there.
+		Condition: func(name string) (bool, error) {
+			if name != "ocrb" {
+				return false, fmt.Errorf("unknown condition %s", name)
+			}
+			_, err := os.Stat(artwork.OCRBPath)
+			return err == nil, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
 			// A port that was free a moment ago, for scripts that serve.
