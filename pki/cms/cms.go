@@ -50,6 +50,8 @@ var (
 	OIDSecurityObject = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 1}
 	// OIDMasterList is a CSCA master list's (Doc 9303-12 section 9).
 	OIDMasterList = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 2}
+	// OIDDeviationList is a deviation list's (Doc 9303-12 section 10).
+	OIDDeviationList = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 7}
 
 	oidSignedData    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
