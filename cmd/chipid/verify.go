@@ -86,7 +86,8 @@ func (a *app) tellReport(r *inspect.Report, store *trust.Store) error {
 }
 
 // reportPage is a report on one page: the verdict first, then why, whose the
-// document is, and every check.
+// document is, and every check. Nothing in it that a card says can steer the
+// terminal: a rejected card could else write another verdict over its own.
 func (a *app) reportPage(r *inspect.Report) string {
 	var b strings.Builder
 	verdict := map[inspect.Verdict]string{
@@ -96,16 +97,16 @@ func (a *app) reportPage(r *inspect.Report) string {
 	}[r.Verdict]
 	fmt.Fprintf(&b, "%s\n", verdict)
 	for _, c := range r.Deciding() {
-		fmt.Fprintf(&b, "  %s\n", c.Text(a.lang))
+		fmt.Fprintf(&b, "  %s\n", printable(c.Text(a.lang)))
 	}
 	b.WriteString("\n")
 	for _, row := range a.documentRows(r.Document) {
 		if row[1] != "" {
-			fmt.Fprintf(&b, "  %s  %s\n", pad(row[0], 18), row[1])
+			fmt.Fprintf(&b, "  %s  %s\n", pad(row[0], 18), printable(row[1]))
 		}
 	}
 	for _, problem := range r.Document.Problems {
-		fmt.Fprintf(&b, "  %s  %s\n", pad(a.say("lỗi dữ liệu", "problem"), 18), problem)
+		fmt.Fprintf(&b, "  %s  %s\n", pad(a.say("lỗi dữ liệu", "problem"), 18), printable(problem))
 	}
 	b.WriteString("\n")
 	for _, c := range r.Checks.All() {
@@ -119,7 +120,7 @@ func (a *app) reportPage(r *inspect.Report) string {
 		if c.Protocol != "" {
 			text = c.Protocol + ": " + text
 		}
-		fmt.Fprintf(&b, "  %s %s  %s\n", mark, pad(a.checkName(c.Name), 24), text)
+		fmt.Fprintf(&b, "  %s %s  %s\n", mark, pad(a.checkName(c.Name), 24), printable(text))
 	}
 	bytes := 0
 	for _, f := range r.Files {
