@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,13 +22,17 @@ const (
 	maxAnchors  = 10_000
 )
 
+var errTooMany = fmt.Errorf("more than %d certificates", maxAnchors)
+
 // Store holds anchors, link certificates and revocation lists. It may be used
 // by several goroutines once it is filled.
 type Store struct {
 	byCountry map[string]*country
+	seen      map[[sha256.Size]byte]bool // certificates, by their digest
 	anchors   int
 	crls      int
 	ignored   []string
+	setAside  []string
 }
 
 // country holds what one country's CSCAs issued. Names are compared only
@@ -59,51 +64,83 @@ func (l *list) signedBy(c *cert.Certificate) bool {
 }
 
 // New gives an empty store. It trusts nobody.
-func New() *Store { return &Store{byCountry: map[string]*country{}} }
+func New() *Store {
+	return &Store{byCountry: map[string]*country{}, seen: map[[sha256.Size]byte]bool{}}
+}
 
-// Open reads a trust folder: certificates (.cer .crt .der .pem) and revocation
-// lists (.crl, .pem), in DER or PEM. Subfolders, hidden files and other names
+// Open reads a trust folder: certificates (.cer .crt .der .pem), revocation
+// lists (.crl, .pem), master lists (.ml) and files of the ICAO public key
+// directory (.ldif), in DER or PEM. Subfolders, hidden files and other names
 // are left aside. A file that should be one of these and cannot be read is an
 // error: a revocation list that is silently skipped would turn a revoked
 // signer into a good one.
+//
+// A master list makes anchors only if its signature holds and leads to a
+// certificate that lies in the folder as a file: what a list brings vouches for
+// no other list. A .ml file without its root is an error; of a directory file,
+// which has the lists of many states, [Store.SetAside] names those left out.
 func Open(dir string) (*Store, error) {
-	entries, err := os.ReadDir(dir)
+	s, err := open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the trust folder: %w", err)
 	}
+	return s, nil
+}
+
+func open(dir string) (*Store, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
 	if len(entries) > maxFiles {
-		return nil, fmt.Errorf("open the trust folder: %s holds %d files, more than the %d that are accepted", dir, len(entries), maxFiles)
+		return nil, fmt.Errorf("%s holds %d files, more than the %d that are accepted", dir, len(entries), maxFiles)
 	}
 	s := New()
+	var lists pendingLists
 	for _, e := range entries {
 		name := e.Name()
 		if e.IsDir() || strings.HasPrefix(name, ".") {
 			continue
 		}
+		path := filepath.Join(dir, name)
 		switch strings.ToLower(filepath.Ext(name)) {
 		case ".cer", ".crt", ".der", ".pem", ".crl":
-			if err := s.addFile(filepath.Join(dir, name)); err != nil {
-				return nil, fmt.Errorf("open the trust folder: %s: %w", filepath.Join(dir, name), err)
-			}
+			err = s.addFile(path)
+		case ".ml":
+			err = lists.addFile(path)
+		case ".ldif":
+			err = s.addDirectory(path, &lists)
 		default:
 			s.ignored = append(s.ignored, name)
 		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	return s, nil
+	// Last, when all roots and all revocation lists are there.
+	return s, s.addLists(lists)
 }
 
-func (s *Store) addFile(path string) error {
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(raw) > maxFileSize {
-		return fmt.Errorf("more than %d octets", maxFileSize)
+		return nil, fmt.Errorf("more than %d octets", maxFileSize)
+	}
+	return raw, nil
+}
+
+func (s *Store) addFile(path string) error {
+	raw, err := readFile(path)
+	if err != nil {
+		return err
 	}
 	if !bytes.Contains(raw, []byte("-----BEGIN ")) {
 		return s.addDER(raw, "")
@@ -169,19 +206,19 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	if c.PublicKeyErr != nil {
 		return fmt.Errorf("the public key of %s cannot be read: %w", c.Subject, c.PublicKeyErr)
 	}
+	digest := sha256.Sum256(c.Raw)
+	if s.seen[digest] {
+		return nil
+	}
 	link := isLink(c)
 	if link && !c.IsCA {
 		return fmt.Errorf("%s is no CSCA certificate but one that %s issued", c.Subject, c.Issuer)
 	}
-	if s.anchors >= maxAnchors {
-		return fmt.Errorf("more than %d certificates", maxAnchors)
+	if len(s.seen) >= maxAnchors {
+		return errTooMany
 	}
+	s.seen[digest] = true
 	of := s.country(c.Subject)
-	for _, have := range append(of.anchors, of.links...) {
-		if bytes.Equal(have.Raw, c.Raw) {
-			return nil
-		}
-	}
 	if link {
 		of.links = append(of.links, c)
 		return nil
@@ -238,6 +275,9 @@ func (s *Store) Anchors(code string) []*cert.Certificate {
 	}
 	return append([]*cert.Certificate(nil), of.anchors...)
 }
+
+// SetAside tells what of the lists did not become an anchor, and why.
+func (s *Store) SetAside() []string { return s.setAside }
 
 // Ignored lists the files of the folder that are no certificates or lists by
 // their names.
