@@ -2,7 +2,6 @@ package lds
 
 import (
 	"crypto"
-	"encoding/asn1"
 	"fmt"
 	"math/big"
 
@@ -12,6 +11,7 @@ import (
 	"chipid/card/tlv"
 	"chipid/pki/cert"
 	"chipid/pki/curve"
+	"chipid/pki/dh"
 )
 
 // DecodeDG14 reads data group 14, the security options that passive
@@ -49,39 +49,37 @@ func NewChipAuthenticationPublicKeyInfo(pub *curve.PublicKey, keyID *big.Int) (C
 	return ChipAuthenticationPublicKeyInfo{Protocol: OIDChipPublicKey(ECDH), SubjectPublicKeyInfo: spki, KeyID: keyID}, nil
 }
 
-// oidStandardizedParameters is an AlgorithmIdentifier whose parameter is a
-// number of the table of domain parameters (TR-03110-3 A.2.1.1).
-var oidStandardizedParameters = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 1, 2}
+// NewDHChipAuthenticationPublicKeyInfo describes a Diffie-Hellman key, in
+// PKCS#3 (Doc 9303-11 §9.6).
+func NewDHChipAuthenticationPublicKeyInfo(pub *dh.PublicKey, keyID *big.Int) ChipAuthenticationPublicKeyInfo {
+	return ChipAuthenticationPublicKeyInfo{Protocol: OIDChipPublicKey(DH), SubjectPublicKeyInfo: dh.MarshalPublicKey(pub), KeyID: keyID}
+}
 
-// PublicKey decodes the key: a *curve.PublicKey. It is checked to lie on its
-// curve.
+// PublicKey decodes the key: a *curve.PublicKey, checked to lie on its curve,
+// or a *dh.PublicKey, checked to be of its group as far as that is known.
 func (i ChipAuthenticationPublicKeyInfo) PublicKey() (crypto.PublicKey, error) {
 	input := cryptobyte.String(i.SubjectPublicKeyInfo)
 	var spki, algorithm cryptobyte.String
-	var oid asn1.ObjectIdentifier
+	var bits []byte
 	if !input.ReadASN1(&spki, cbasn1.SEQUENCE) || !input.Empty() ||
-		!spki.ReadASN1(&algorithm, cbasn1.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&oid) {
+		!spki.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) || !spki.ReadASN1BitStringAsBytes(&bits) || !spki.Empty() {
 		return nil, fmt.Errorf("chip authentication key: %w", ErrMalformed)
 	}
-	if !oid.Equal(oidStandardizedParameters) {
-		pub, err := cert.ParsePublicKey(i.SubjectPublicKeyInfo)
-		if err != nil {
-			return nil, fmt.Errorf("chip authentication key: %w", err)
-		}
-		return pub, nil
-	}
-	var id int
-	var point []byte
-	if !algorithm.ReadASN1Integer(&id) || !algorithm.Empty() || !spki.ReadASN1BitStringAsBytes(&point) || !spki.Empty() {
-		return nil, fmt.Errorf("chip authentication key: %w", ErrMalformed)
-	}
-	c, ok := curve.ByDomainParameterID(id)
-	if !ok {
-		return nil, fmt.Errorf("chip authentication key over domain parameters %d: %w", id, cert.ErrUnsupported)
-	}
-	pub, err := c.ParsePublicKey(point)
+	parameters, err := ParseDomainParameters(algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("chip authentication key: %w", err)
+	}
+	var pub crypto.PublicKey
+	if parameters.Curve != nil {
+		pub, err = parameters.Curve.ParsePublicKey(bits)
+	} else {
+		pub, err = parameters.Group.ParsePublicValue(bits)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chip authentication key: %w", err)
+	}
+	if parameters.Agreement() != i.Agreement() {
+		return nil, fmt.Errorf("chip authentication key: %w: %s with a key for %s", ErrMalformed, ProtocolName(i.Protocol), parameters.Agreement())
 	}
 	return pub, nil
 }

@@ -15,6 +15,7 @@ import (
 	"chipid/card/tlv"
 	"chipid/pki/cert"
 	"chipid/pki/curve"
+	"chipid/pki/dh"
 	"chipid/testdata/doc9303"
 )
 
@@ -157,13 +158,50 @@ func TestChipAuthenticationPublicKeyRefuses(t *testing.T) {
 			t.Errorf("%s: %v", spki, err)
 		}
 	}
-	// A Diffie-Hellman key is well formed and not a curve's.
+	// A key of one kind under the protocol of the other.
+	mixed := numberedKey(t, 13, good)
+	mixed.Protocol = OIDChipPublicKey(DH)
+	if _, err := mixed.PublicKey(); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a curve's key as DH: %v", err)
+	}
+}
+
+// Diffie-Hellman keys as chips have them: PKCS#3, and by the number of a
+// standardised group.
+func TestDHChipAuthenticationPublicKey(t *testing.T) {
 	infos, err := DecodeDG14(doc9303.Load(t, "dg14-ca-dh-sample").Fields.Hex(t, "dg14"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := infos.ChipAuthenticationPublicKeys[0].PublicKey(); !errors.Is(err, cert.ErrUnsupported) {
-		t.Errorf("DH: %v", err)
+	pub, err := infos.ChipAuthenticationPublicKeys[0].PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, ok := pub.(*dh.PublicKey)
+	if !ok || key.Group.Size() != 128 || key.Group.OrderKnown() {
+		t.Fatalf("%T of %v", pub, key)
+	}
+	if infos.ChipAuthentication[0].Name() != "CA-DH-3DES-CBC-CBC" {
+		t.Errorf("for %s", infos.ChipAuthentication[0].Name())
+	}
+	worked := doc9303.Load(t, "eac2-dh-ca").Fields
+	security := worked.Hex(t, "ef_card_security")
+	// The entry stands in EF.CardSecurity: SEQUENCE { id-PK-DH, key, 1 }.
+	at := bytes.Index(security, doc9303.Hex(t, "3081A6060904007F000702020101"))
+	parsed, err := ParseSecurityInfos(tlv.Encode(0x31, security[at:at+3+0xA6]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pub, err = parsed.ChipAuthenticationPublicKeys[0].PublicKey(); err != nil {
+		t.Fatal(err)
+	}
+	key = pub.(*dh.PublicKey)
+	if id, ok := key.Group.DomainParameterID(); !ok || id != 0 || !bytes.Equal(key.Element.Bytes(), worked.Hex(t, "pk_picc")) {
+		t.Errorf("group %d, %X", id, key.Element.Bytes())
+	}
+	ours := NewDHChipAuthenticationPublicKeyInfo(key, big.NewInt(7))
+	if again, err := ours.PublicKey(); err != nil || !key.Equal(again) {
+		t.Errorf("encoded anew: %v", err)
 	}
 }
 

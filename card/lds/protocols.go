@@ -209,6 +209,9 @@ func (i PACEInfo) Agreement() KeyAgreement { return protocolOf(i.Protocol).agree
 func (i PACEInfo) Mapping() Mapping        { return protocolOf(i.Protocol).mapping }
 func (i PACEInfo) Cipher() iso7816.Cipher  { return protocolOf(i.Protocol).cipher }
 
+// Agreement says in which kind of group the parameters are.
+func (i PACEDomainParameterInfo) Agreement() KeyAgreement { return protocolOf(i.Protocol).agreement }
+
 // Name is the protocol's name, such as CA-ECDH-AES-CBC-CMAC-128.
 func (i ChipAuthenticationInfo) Name() string { return ProtocolName(i.Protocol) }
 

@@ -1,0 +1,108 @@
+package lds
+
+import (
+	"encoding/asn1"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"chipid/pki/cert"
+	"chipid/pki/curve"
+	"chipid/pki/dh"
+)
+
+// DomainParameters say where PACE or chip authentication compute: on a curve or
+// in a group modulo a prime. One of the two is set.
+type DomainParameters struct {
+	Curve *curve.Curve
+	Group *dh.Group
+}
+
+// maxStandardizedID ends the numbers that are kept for the table of
+// standardised domain parameters; explicit ones have others (Doc 9303-11
+// §9.5.1).
+const maxStandardizedID = 31
+
+// IsStandardizedID tells whether a parameterId means the table and not a
+// PACEDomainParameterInfo.
+func IsStandardizedID(id int) bool { return id >= 0 && id <= maxStandardizedID }
+
+// StandardizedParameters finds domain parameters by their number in the table
+// of Doc 9303-11 §9.5.1: 0 to 2 and 8 to 18.
+func StandardizedParameters(id int) (DomainParameters, bool) {
+	if g, ok := dh.ByDomainParameterID(id); ok {
+		return DomainParameters{Group: g}, true
+	}
+	if c, ok := curve.ByDomainParameterID(id); ok {
+		return DomainParameters{Curve: c}, true
+	}
+	return DomainParameters{}, false
+}
+
+// Agreement says which of the two it is; 0 for neither.
+func (p DomainParameters) Agreement() KeyAgreement {
+	switch {
+	case p.Curve != nil:
+		return ECDH
+	case p.Group != nil:
+		return DH
+	}
+	return 0
+}
+
+// Known tells whether the parameters are ones that everybody may know to be
+// sound: a named curve, a standardised group. EF.CardAccess is not signed, and
+// unsound parameters give the password away, so PACE takes no others (Doc
+// 9303-11 §9.2.2).
+func (p DomainParameters) Known() bool {
+	if p.Group != nil {
+		_, ok := p.Group.DomainParameterID()
+		return ok
+	}
+	return p.Curve != nil && p.Curve.Name() != ""
+}
+
+var (
+	// oidStandardizedParameters is an AlgorithmIdentifier whose parameter is a
+	// number of the table of domain parameters.
+	oidStandardizedParameters = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 1, 2}
+	oidECPublicKey            = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+)
+
+// ParseDomainParameters reads an AlgorithmIdentifier as Doc 9303-11 §9.5 has
+// them: standardizedDomainParameters, ecPublicKey, dhpublicnumber, and
+// dhKeyAgreement of PKCS#3.
+func ParseDomainParameters(algorithm []byte) (DomainParameters, error) {
+	input := cryptobyte.String(algorithm)
+	var body cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	if !input.ReadASN1(&body, cbasn1.SEQUENCE) || !input.Empty() || !body.ReadASN1ObjectIdentifier(&oid) {
+		return DomainParameters{}, fmt.Errorf("domain parameters: %w", ErrMalformed)
+	}
+	switch {
+	case oid.Equal(oidStandardizedParameters):
+		var id int
+		if !body.ReadASN1Integer(&id) || !body.Empty() {
+			return DomainParameters{}, fmt.Errorf("domain parameters: %w", ErrMalformed)
+		}
+		p, ok := StandardizedParameters(id)
+		if !ok {
+			return DomainParameters{}, fmt.Errorf("domain parameters %d: %w", id, cert.ErrUnsupported)
+		}
+		return p, nil
+	case oid.Equal(oidECPublicKey):
+		c, _, err := curve.ParseParameters(body)
+		if err != nil {
+			return DomainParameters{}, fmt.Errorf("domain parameters: %w", err)
+		}
+		return DomainParameters{Curve: c}, nil
+	case dh.IsAlgorithm(oid):
+		g, err := dh.ParseAlgorithm(algorithm)
+		if err != nil {
+			return DomainParameters{}, fmt.Errorf("domain parameters: %w", err)
+		}
+		return DomainParameters{Group: g}, nil
+	}
+	return DomainParameters{}, fmt.Errorf("domain parameters of algorithm %v: %w", oid, cert.ErrUnsupported)
+}
