@@ -3,7 +3,6 @@ package keystore
 import (
 	"crypto"
 	"fmt"
-	"strings"
 
 	"chipid/pki/cert"
 )
@@ -20,16 +19,15 @@ func SaveKey(path string, key crypto.Signer, sealer *Sealer) error {
 	return SaveSecret(path, purposeKey, der, sealer)
 }
 
-// LoadKey opens a private key by its place: a path, or a URI "file:PATH".
+// LoadKey opens the private key of a file that SaveKey wrote. For the other
+// places of keys there is Keys.
 func LoadKey(place string, sealer *Sealer) (crypto.Signer, error) {
-	path := place
-	scheme, rest, ok := strings.Cut(place, ":")
-	// C:\keys and /tmp/a:b are paths, not URIs.
-	if ok && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) {
-		if scheme != "file" {
-			return nil, fmt.Errorf("open the key %s: keys are found by a path or file:PATH, not by %q", place, scheme+":")
-		}
-		path = rest
+	path, uri, err := ParsePlace(place)
+	if err != nil {
+		return nil, fmt.Errorf("open the key: %w", err)
+	}
+	if uri != nil {
+		return nil, fmt.Errorf("open the key: %s is in a token, where a file is wanted", place)
 	}
 	sealed, err := readBounded(path)
 	if err != nil {

@@ -1,6 +1,11 @@
 // Package keystore is where private keys and other secrets live: in files
-// sealed under a passphrase. Everything above sees a crypto.Signer, or plain
-// octets in memory, and never an unencrypted key on disk.
+// sealed under a passphrase, or in a PKCS#11 token that they never leave.
+// Everything above sees a crypto.Signer, or plain octets in memory, and never
+// an unencrypted key on disk.
+//
+// A key's place is a path, file:PATH, or a URI such as
+// pkcs11:token=CSCA;object=csca?module-path=…&pin-source=… (RFC 7512); [Keys]
+// opens and makes keys at any of them.
 //
 // A sealed file is one header and one ciphertext:
 //
