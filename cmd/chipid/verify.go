@@ -70,7 +70,7 @@ func (a *app) tellReport(r *inspect.Report, store *trust.Store) error {
 		}
 	} else {
 		a.printf("%s", a.reportPage(r))
-		if store.AnchorCount() == 0 {
+		if !store.HasAnchors() {
 			a.printf("\n%s\n", a.say(
 				"Chưa có chứng thư CSCA nào để đối chiếu: dùng --trust DIR.",
 				"There is no CSCA certificate to compare with: give --trust DIR."))

@@ -20,7 +20,7 @@ const (
 // Check tells whether ds, a document signer's certificate, is trusted at a
 // time. Every answer but Trusted comes with its reason.
 func (s *Store) Check(ds *cert.Certificate, at time.Time, policy Policy) Path {
-	search := search{of: s.byCountry, budget: maxSignatures, at: at}
+	search := search{store: s, budget: maxSignatures, at: at}
 	chain := search.toAnchor(ds, []*cert.Certificate{ds})
 	if chain == nil {
 		return search.failure(ds)
@@ -83,7 +83,7 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") 
 
 // search looks for a chain and remembers why it found none.
 type search struct {
-	of     map[string]*country
+	store  *Store
 	at     time.Time
 	budget int
 
@@ -96,8 +96,8 @@ type search struct {
 // toAnchor extends chain, whose last certificate is c, to an anchor; nil where
 // there is no way.
 func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cert.Certificate {
-	of, ok := s.of[countryCode(c.Issuer)]
-	if !ok {
+	of := s.store.lookup(countryCode(c.Issuer))
+	if of == nil {
 		return nil
 	}
 	var found *cert.Certificate
@@ -189,8 +189,8 @@ func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) R
 	var newest *list
 	forged := false
 	var partial error
-	of, ok := s.byCountry[countryCode(c.Issuer)]
-	if !ok {
+	of := s.lookup(countryCode(c.Issuer))
+	if of == nil {
 		of = new(country)
 	}
 	for _, l := range of.lists {
@@ -277,8 +277,8 @@ func (l *list) due(policy Policy) time.Time {
 // link certificates lead to, since the newest key of a CSCA signs one list for
 // all its generations (Doc 9303-12 section 4.1.5), under its newest name.
 func (s *Store) authorities(name cert.Name) []*cert.Certificate {
-	of, ok := s.byCountry[countryCode(name)]
-	if !ok {
+	of := s.lookup(countryCode(name))
+	if of == nil {
 		return nil
 	}
 	var out []*cert.Certificate

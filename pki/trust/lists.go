@@ -124,6 +124,7 @@ func (s *Store) addMasterList(l *exchange.MasterList, roots []*cert.Certificate,
 func (s *Store) allAnchors() []*cert.Certificate {
 	var out []*cert.Certificate
 	for _, of := range s.byCountry {
+		of.settle()
 		out = append(out, of.anchors...)
 	}
 	return out

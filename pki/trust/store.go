@@ -29,7 +29,6 @@ var errTooMany = fmt.Errorf("more than %d certificates", maxAnchors)
 type Store struct {
 	byCountry map[string]*country
 	seen      map[[sha256.Size]byte]bool // certificates, by their digest
-	anchors   int
 	crls      int
 	ignored   []string
 	setAside  []string
@@ -39,6 +38,8 @@ type Store struct {
 // within one: issuer and subject of a CSCA's certificates have the same C
 // (Doc 9303-12 Table 5).
 type country struct {
+	mu      sync.Mutex
+	unknown []*cert.Certificate // not yet told apart
 	anchors []*cert.Certificate
 	links   []*cert.Certificate // trusted only as far as they lead to an anchor
 	lists   []*list
@@ -210,8 +211,7 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	if s.seen[digest] {
 		return nil
 	}
-	link := isLink(c)
-	if link && !c.IsCA {
+	if !c.IsCA && isLink(c, nil) {
 		return fmt.Errorf("%s is no CSCA certificate but one that %s issued", c.Subject, c.Issuer)
 	}
 	if len(s.seen) >= maxAnchors {
@@ -219,27 +219,61 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	}
 	s.seen[digest] = true
 	of := s.country(c.Subject)
-	if link {
-		of.links = append(of.links, c)
-		return nil
-	}
-	of.anchors = append(of.anchors, c)
-	s.anchors++
+	of.unknown = append(of.unknown, c)
 	return nil
 }
 
 // isLink tells a link certificate from a root. A link that keeps the CSCA's
 // name is self-issued too; its issuer's key is another than its own. Where the
-// key identifiers do not say that both are one, the signature does: opening a
-// store of the world's roots should not cost a thousand signature checks.
-func isLink(c *cert.Certificate) bool {
+// key identifiers do not say which it is, the signature does.
+func isLink(c *cert.Certificate, keyIDs map[string]bool) bool {
 	if !c.SelfIssued() {
 		return true
 	}
-	if len(c.SubjectKeyID) > 0 && bytes.Equal(c.AuthorityKeyID, c.SubjectKeyID) {
-		return false
+	if len(c.SubjectKeyID) > 0 && len(c.AuthorityKeyID) > 0 {
+		if bytes.Equal(c.AuthorityKeyID, c.SubjectKeyID) {
+			return false
+		}
+		// It names a key that is there, and not as its own.
+		if keyIDs[string(c.AuthorityKeyID)] {
+			return true
+		}
 	}
 	return c.CheckSignatureFrom(c) != nil
+}
+
+// settle tells roots from links. It waits until somebody asks for the country,
+// since opening a store of the world's certificates should not cost hundreds
+// of signature checks.
+func (of *country) settle() {
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if len(of.unknown) == 0 {
+		return
+	}
+	keyIDs := map[string]bool{}
+	for _, list := range [][]*cert.Certificate{of.unknown, of.anchors, of.links} {
+		for _, c := range list {
+			keyIDs[string(c.SubjectKeyID)] = true
+		}
+	}
+	for _, c := range of.unknown {
+		if isLink(c, keyIDs) {
+			of.links = append(of.links, c)
+		} else {
+			of.anchors = append(of.anchors, c)
+		}
+	}
+	of.unknown = nil
+}
+
+// lookup finds what a country issued, settled; nil where there is nothing.
+func (s *Store) lookup(code string) *country {
+	of := s.byCountry[code]
+	if of != nil {
+		of.settle()
+	}
+	return of
 }
 
 // AddCRL adds a revocation list. Whether it is genuine shows when it is used.
@@ -261,16 +295,35 @@ func (s *Store) country(n cert.Name) *country {
 	return of
 }
 
-// AnchorCount is how many CSCA certificates are trusted by themselves.
-func (s *Store) AnchorCount() int { return s.anchors }
+// AnchorCount is how many CSCA certificates are trusted by themselves. To tell
+// them from links it may have to check signatures; HasAnchors is quick.
+func (s *Store) AnchorCount() int {
+	n := 0
+	for _, of := range s.byCountry {
+		of.settle()
+		n += len(of.anchors)
+	}
+	return n
+}
+
+// HasAnchors tells whether anything is trusted at all.
+func (s *Store) HasAnchors() bool {
+	for _, of := range s.byCountry {
+		of.settle()
+		if len(of.anchors) > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // CRLCount is how many revocation lists the store holds.
 func (s *Store) CRLCount() int { return s.crls }
 
 // Anchors lists the anchors of one country by its two-letter code.
 func (s *Store) Anchors(code string) []*cert.Certificate {
-	of, ok := s.byCountry[strings.ToUpper(code)]
-	if !ok {
+	of := s.lookup(strings.ToUpper(code))
+	if of == nil {
 		return nil
 	}
 	return append([]*cert.Certificate(nil), of.anchors...)
