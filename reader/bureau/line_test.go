@@ -1,12 +1,14 @@
 package bureau
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"image/jpeg"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +115,15 @@ func testSealer(t *testing.T) *keystore.Sealer {
 	return s
 }
 
+// smallPhoto fits the chip as it is: making a portrait fit takes longer than
+// all the rest of a card.
+func smallPhoto(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	must(t, jpeg.Encode(&b, portrait.Draw(portrait.Look{Seed: 1}, 300), nil))
+	return b.Bytes()
+}
+
 // line is a line in a temporary folder with records r0, r1, …
 type testLine struct {
 	dir    string
@@ -135,7 +146,7 @@ func newTestLine(t *testing.T, records int) *testLine {
 	store, err := trust.Open(auth.TrustDir())
 	must(t, err)
 	l := &testLine{dir: dir, sealer: sealer, lines: 1, office: &testOffice{
-		ds: ds, signer: signer, store: store, photo: portrait.JPEG(portrait.Look{Seed: 1}),
+		ds: ds, signer: signer, store: store, photo: smallPhoto(t),
 		people: map[string]national.Person{}, delivered: map[string]int{}, aside: map[string]string{}, die: map[string]func() error{},
 	}}
 	var names []string
