@@ -250,16 +250,34 @@ func (d *demo) print(context.Context) ([]string, error) {
 	return []string{d.sayf("%d thẻ MẪU, hai mặt: %s", "%d SPECIMEN cards, both faces: %s", len(d.cards), "faces/*.pdf")}, nil
 }
 
+// printCard prints what the chip says, as its read-back has it: a face and a
+// chip that differ are two cards.
 func (d *demo) printCard(c issuedCard, name string) error {
 	profile, err := national.ByName(c.application.Profile)
 	if err != nil {
 		return err
 	}
-	face, err := profile.Face(c.application.Person)
+	latest := c.application.Latest(enroll.IssuedCard)
+	if latest == nil {
+		return fmt.Errorf("application %s has no read-back", c.application.ID)
+	}
+	raw, err := d.queue.Evidence(c.application, *latest)
 	if err != nil {
 		return err
 	}
-	photo, err := d.queue.Photo(c.application)
+	evidence, err := inspect.ParseEvidence(raw)
+	if err != nil {
+		return err
+	}
+	holder, err := national.Holder(evidence.Document(), d.Now())
+	if err != nil {
+		return err
+	}
+	photo, err := inspect.Portrait(evidence.Document())
+	if err != nil {
+		return err
+	}
+	face, err := profile.Face(holder)
 	if err != nil {
 		return err
 	}
