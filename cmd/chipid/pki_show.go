@@ -7,37 +7,66 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chipid/pki/cert"
 	"chipid/pki/describe"
-	"chipid/pki/keystore"
 )
 
 func newPKIShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show FILE",
-		Short: "Show what is in a certificate, revocation list, signed object or sealed key",
+		Short: "Show what is in a certificate, revocation list, master list, signed object or sealed key",
 		Long: `Shows in words what a file of the PKI holds: a certificate, a revocation list,
-a CMS object such as EF.SOD or a master list (DER or PEM), or a sealed key. Of
-a sealed key it shows the public half, for which it needs the passphrase.`,
+a master list or deviation list, another CMS object such as EF.SOD (DER or
+PEM), or a sealed key. Of a sealed key it shows the public half, for which it
+needs the passphrase.
+
+With --root it verifies who signed a master list or deviation list, up to that
+CSCA certificate. Exit code 3 where the signature is bad, 4 where the list's
+signer does not lead to that root.`,
 		Example: `  chipid pki show PKI/csca/csca.cer
   chipid pki show PKI/trust/csca.crl --json
   chipid pki show CARD/EF_SOD.bin
+  chipid pki show DE_ML.ml --root DE_CSCA.cer
   chipid pki show PKI/ds/ds-0001.key`,
 		Args: exactArgs("FILE"),
 	}
+	root := cmd.Flags().String("root", "", "file of the CSCA certificate that a list must lead to")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o := describe.Options{Unseal: a.sealer}
+		if *root != "" {
+			c, err := readOneCertificate(*root)
+			if err != nil {
+				return err
+			}
+			o.Roots = []*cert.Certificate{c}
+		}
 		raw, err := os.ReadFile(args[0])
 		if err != nil {
 			return err
 		}
-		object, err := describe.Read(raw, func() (*keystore.Sealer, error) { return a.sealer() })
+		object, err := describe.Read(raw, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		if a.asJSON {
-			return a.printJSON(object)
+			if err := a.printJSON(object); err != nil {
+				return err
+			}
+		} else {
+			a.printf("%s\n", strings.TrimRight(object.Text(), "\n"))
 		}
-		a.printf("%s\n", strings.TrimRight(object.Text(), "\n"))
-		return nil
+		by := object.Endorsement()
+		switch {
+		case *root == "":
+			return nil
+		case by == nil:
+			return usageErrorf("--root is for master lists and deviation lists, and %s is none", args[0])
+		case by.Verified:
+			return nil
+		case by.Unknown:
+			return &exitCode{code: exitUndetermined}
+		}
+		return &exitCode{code: exitRejected}
 	}
 	return cmd
 }

@@ -1,6 +1,7 @@
 // Package describe tells what is in a file of the PKI, for people and as JSON:
-// certificates, revocation lists, CMS objects such as EF.SOD, sealed keys. It
-// judges nothing; a description of a forgery looks like one of the original.
+// certificates, revocation lists, master lists, CMS objects such as EF.SOD,
+// sealed keys. It judges nothing but lists, and those only where it is given
+// the root; a description of a forgery looks like one of the original.
 package describe
 
 import (
@@ -8,9 +9,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/asn1"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -28,19 +27,23 @@ import (
 
 // Object is the description of one file. One of its parts is set.
 type Object struct {
-	Kind         string          `json:"kind"`
-	Certificates []Certificate   `json:"certificates,omitempty"`
-	List         *RevocationList `json:"revocationList,omitempty"`
-	Signed       *Signed         `json:"signedData,omitempty"`
-	Key          *Key            `json:"key,omitempty"`
+	Kind          string          `json:"kind"`
+	Certificates  []Certificate   `json:"certificates,omitempty"`
+	List          *RevocationList `json:"revocationList,omitempty"`
+	MasterList    *MasterList     `json:"masterList,omitempty"`
+	DeviationList *DeviationList  `json:"deviationList,omitempty"`
+	Signed        *Signed         `json:"signedData,omitempty"` // also of the two lists
+	Key           *Key            `json:"key,omitempty"`
 }
 
 // Kinds of objects.
 const (
-	KindCertificate = "certificate"
-	KindList        = "revocation list"
-	KindSigned      = "signed data"
-	KindKey         = "sealed key"
+	KindCertificate   = "certificate"
+	KindList          = "revocation list"
+	KindMasterList    = "master list"
+	KindDeviationList = "deviation list"
+	KindSigned        = "signed data"
+	KindKey           = "sealed key"
 )
 
 // Certificate describes a certificate.
@@ -118,14 +121,21 @@ type Key struct {
 // maxFile bounds what is looked at.
 const maxFile = 128 << 20
 
-// Read describes the content of a file. unseal is asked for a sealer only
-// where the file is a sealed key.
-func Read(raw []byte, unseal func() (*keystore.Sealer, error)) (*Object, error) {
+// Options for Read.
+type Options struct {
+	// Unseal is asked for a sealer only where the file is a sealed key.
+	Unseal func() (*keystore.Sealer, error)
+	// Roots are what a master list or deviation list is verified to.
+	Roots []*cert.Certificate
+}
+
+// Read describes the content of a file.
+func Read(raw []byte, o Options) (*Object, error) {
 	if len(raw) > maxFile {
 		return nil, fmt.Errorf("more than %d octets", maxFile)
 	}
 	if costs, err := keystore.Inspect(raw); err == nil {
-		return readKey(raw, costs, unseal)
+		return readKey(raw, costs, o.Unseal)
 	} else if !errors.Is(err, keystore.ErrNotSealed) {
 		return nil, err
 	}
@@ -141,10 +151,10 @@ func Read(raw []byte, unseal func() (*keystore.Sealer, error)) (*Object, error) 
 			raw = block.Bytes
 		}
 	}
-	return readDER(raw)
+	return readDER(raw, o.Roots)
 }
 
-func readDER(raw []byte) (*Object, error) {
+func readDER(raw []byte, roots []*cert.Certificate) (*Object, error) {
 	list, certErr := cert.ParseAll(raw)
 	if certErr == nil {
 		o := &Object{Kind: KindCertificate}
@@ -156,9 +166,11 @@ func readDER(raw []byte) (*Object, error) {
 	if crl, err := cert.ParseCRL(raw); err == nil {
 		return &Object{Kind: KindList, List: revocationList(crl)}, nil
 	}
-	sd, cmsErr := cms.Parse(unwrap(raw))
+	message := unwrap(raw)
+	sd, cmsErr := cms.Parse(message)
 	if cmsErr == nil {
-		return &Object{Kind: KindSigned, Signed: signedData(sd)}, nil
+		o := &Object{Kind: KindSigned, Signed: signedData(sd)}
+		return o, o.lists(message, sd, roots)
 	}
 	return nil, fmt.Errorf("neither a certificate, a revocation list, a CMS object nor a sealed key (as a certificate: %w; as CMS: %w)", certErr, cmsErr)
 }
@@ -173,7 +185,6 @@ func unwrap(raw []byte) []byte {
 }
 
 func certificate(c *cert.Certificate) Certificate {
-	sum := sha256.Sum256(c.Raw)
 	d := Certificate{
 		Subject:      c.Subject.String(),
 		Issuer:       c.Issuer.String(),
@@ -191,7 +202,7 @@ func certificate(c *cert.Certificate) Certificate {
 		MRZCountry:   cert.Locality(c.SubjectAltNames),
 		Documents:    c.DocumentTypes,
 		CRLURLs:      c.CRLURLs,
-		SHA256:       hex.EncodeToString(sum[:]),
+		SHA256:       digest(c.Raw),
 	}
 	if c.PublicKeyErr != nil {
 		d.Problems = append(d.Problems, c.PublicKeyErr.Error())
@@ -254,7 +265,7 @@ var contentNames = []struct {
 }{
 	{cms.OIDSecurityObject, "document security object (EF.SOD)"},
 	{cms.OIDMasterList, "CSCA master list"},
-	{asn1.ObjectIdentifier{2, 23, 136, 1, 1, 7}, "deviation list"},
+	{cms.OIDDeviationList, "deviation list"},
 	{asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 3, 2, 1}, "security infos (EF.CardSecurity)"},
 }
 

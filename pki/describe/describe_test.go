@@ -77,7 +77,7 @@ func TestRead(t *testing.T) {
 		"changed EF.SOD":  {changed, KindSigned, []string{"does not hold", "does not match the signed digest"}},
 		"sealed key":      {sealedKey, KindKey, []string{"Sealed key       EC P-256", "argon2id, 1 passes"}},
 	} {
-		o, err := Read(c.raw, func() (*keystore.Sealer, error) { return sealer, nil })
+		o, err := Read(c.raw, Options{Unseal: func() (*keystore.Sealer, error) { return sealer, nil }})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -94,7 +94,7 @@ func TestRead(t *testing.T) {
 	}
 
 	asked := errors.New("asked for the passphrase")
-	if _, err := Read(sealedKey, func() (*keystore.Sealer, error) { return nil, asked }); !errors.Is(err, asked) {
+	if _, err := Read(sealedKey, Options{Unseal: func() (*keystore.Sealer, error) { return nil, asked }}); !errors.Is(err, asked) {
 		t.Error(err)
 	}
 	for name, raw := range map[string][]byte{
@@ -102,7 +102,7 @@ func TestRead(t *testing.T) {
 		"a key in the clear": inPEM("EC PRIVATE KEY", []byte{0x30, 0}),
 		"tag 77 alone":       {0x77, 0x00},
 	} {
-		if _, err := Read(raw, func() (*keystore.Sealer, error) { return nil, asked }); err == nil || errors.Is(err, asked) {
+		if _, err := Read(raw, Options{Unseal: func() (*keystore.Sealer, error) { return nil, asked }}); err == nil || errors.Is(err, asked) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -112,7 +112,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte{0x77, 2, 0x30, 0})
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		o, err := Read(raw, func() (*keystore.Sealer, error) { return nil, errors.New("no passphrase") })
+		o, err := Read(raw, Options{Unseal: func() (*keystore.Sealer, error) { return nil, errors.New("no passphrase") }})
 		if err == nil && o.Text() == "" {
 			t.Fatal("an object without a word")
 		}

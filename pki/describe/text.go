@@ -16,6 +16,12 @@ func (o *Object) Text() string {
 		o.Certificates[i].text(&b, "")
 	}
 	switch {
+	case o.MasterList != nil:
+		o.MasterList.text(&b)
+	case o.DeviationList != nil:
+		o.DeviationList.text(&b)
+	}
+	switch {
 	case o.List != nil:
 		o.List.text(&b)
 	case o.Signed != nil:
