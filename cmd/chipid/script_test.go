@@ -97,6 +97,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// goRace keeps a chipid that the race detector watches from waiting a second
+// at its end, for races of goroutines that are still running then.
+const goRace = "GORACE=atexit_sleep_ms=0"
+
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -110,6 +114,7 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, goRace)
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
 			// A port that was free a moment ago, for scripts that serve.
 			l, err := net.Listen("tcp", "127.0.0.1:0")
