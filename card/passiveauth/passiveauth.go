@@ -17,6 +17,7 @@ import (
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"crypto/subtle"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ import (
 	"chipid/card/lds"
 	"chipid/pki/cert"
 	"chipid/pki/cms"
+	"chipid/pki/curve"
 )
 
 var (
@@ -34,6 +36,10 @@ var (
 	// ErrSigner says that the signature over the security object is missing or
 	// does not hold.
 	ErrSigner = errors.New("passive authentication: the signature does not hold")
+	// ErrUnchecked says that this program cannot check the signature: its
+	// algorithm or the signer's curve is not known here, or the signer's
+	// certificate is not at hand. Nothing speaks against it, and nothing for it.
+	ErrUnchecked = errors.New("passive authentication: the signature cannot be checked")
 	// ErrDataGroup says that a data group is not the one that was signed.
 	ErrDataGroup = errors.New("passive authentication: a data group is not what was signed")
 )
@@ -121,7 +127,8 @@ type Result struct {
 	Signer      *cert.Certificate // nil where none was found
 	SigningTime time.Time         // as claimed; zero where it is not
 	Notes       []string          // oddities of the signature that do not make it fail
-	// Signature is why the signature does not hold, nil where it does.
+	// Signature is nil where the signature holds; else it is ErrSigner or
+	// ErrUnchecked.
 	Signature error
 	// DataGroups that are signed or were read, in order.
 	DataGroups []DataGroup
@@ -184,17 +191,20 @@ func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
 	r := &Result{Object: object}
 	results, err := signed.Verify(cms.VerifyOptions{Certificates: others})
 	switch {
-	case err != nil:
-		r.Signature = fmt.Errorf("%w: %w", ErrSigner, err)
-	case !signed.ContentType.Equal(cms.OIDSecurityObject):
+	case !isSecurityObject(signed.ContentType):
 		// Something else that the same key signed, and that happens to parse.
 		r.Signature = fmt.Errorf("%w: it signs a content of type %s, not a security object", ErrSigner, signed.ContentType)
+	case err != nil:
+		r.Signature = fmt.Errorf("%w: %w", signatureFault(results), err)
 	}
 	if len(results) > 0 {
 		r.Signer, r.SigningTime = results[0].Certificate, results[0].SigningTime
 		for _, one := range results {
 			r.Notes = append(r.Notes, one.Notes...)
 		}
+	}
+	if !signed.ContentType.Equal(cms.OIDSecurityObject) && r.Signature == nil {
+		r.Notes = append(r.Notes, NoteContentType)
 	}
 
 	present, err := NewSecurityObject(doc, object.Hash)
@@ -217,4 +227,36 @@ func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// NoteContentType says that the security object is signed under an object
+// identifier from before ICAO had its own.
+const NoteContentType = "the content type is an old one of the LDSSecurityObject"
+
+// isSecurityObject knows ICAO's object identifier and the two that documents
+// carry from before Doc 9303 settled on it.
+func isSecurityObject(contentType asn1.ObjectIdentifier) bool {
+	for _, oid := range []asn1.ObjectIdentifier{
+		cms.OIDSecurityObject, {1, 3, 27, 1, 1, 1}, {1, 2, 528, 1, 1006, 1, 20, 1},
+	} {
+		if contentType.Equal(oid) {
+			return true
+		}
+	}
+	return false
+}
+
+// signatureFault tells signatures of which one at least does not hold from
+// those of which none was found wrong, but one could not be checked.
+func signatureFault(results []cms.Result) error {
+	if len(results) == 0 {
+		return ErrSigner
+	}
+	for _, one := range results {
+		err := one.Err
+		if err != nil && !errors.Is(err, cert.ErrUnsupported) && !errors.Is(err, curve.ErrUnsupportedCurve) && !errors.Is(err, cms.ErrNoCertificate) {
+			return ErrSigner
+		}
+	}
+	return ErrUnchecked
 }

@@ -23,7 +23,7 @@ func AddDigestAlgorithm(b *cryptobyte.Builder, hash crypto.Hash) {
 }
 
 // ReadDigestAlgorithm reads the AlgorithmIdentifier of a hash, with parameters
-// absent or NULL.
+// absent or NULL. A hash that is not known is cert.ErrUnsupported.
 func ReadDigestAlgorithm(s *cryptobyte.String) (crypto.Hash, error) {
 	algorithm, err := cert.ReadAlgorithm(s)
 	if err != nil {
@@ -34,7 +34,7 @@ func ReadDigestAlgorithm(s *cryptobyte.String) (crypto.Hash, error) {
 	}
 	hash, ok := cert.HashByOID(algorithm.OID)
 	if !ok {
-		return 0, fmt.Errorf("unknown digest algorithm %v", algorithm.OID)
+		return 0, fmt.Errorf("unknown digest algorithm %v: %w", algorithm.OID, cert.ErrUnsupported)
 	}
 	return hash, nil
 }

@@ -145,7 +145,7 @@ func (v *verifier) checkAttributes(s *Signer) (crypto.Hash, error) {
 	}
 	hash, ok := cert.HashByOID(s.DigestAlgorithm.OID)
 	if !ok {
-		return 0, fmt.Errorf("unknown digest algorithm %v", s.DigestAlgorithm.OID)
+		return 0, fmt.Errorf("unknown digest algorithm %v: %w", s.DigestAlgorithm.OID, cert.ErrUnsupported)
 	}
 	if subtle.ConstantTimeCompare(signed, v.digest(hash)) != 1 {
 		return 0, ErrDigest
