@@ -7,7 +7,6 @@ import (
 
 	"chipid/card/bac"
 	"chipid/card/iso7816"
-	"chipid/card/lds"
 	"chipid/card/pace"
 )
 
@@ -88,28 +87,27 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 }
 
 // PACE opens access by one of the offers of EF.CardAccess (Doc 9303-11 §4.4).
-// ambiguous says that EF.CardAccess offers the same protocol with several
-// domain parameters, so that the choice must be named. The master file must
-// be the current one; the channel lasts across SelectApplication.
-func (s *Session) PACE(ctx context.Context, info lds.PACEInfo, password pace.Password, ambiguous bool) error {
-	operation := info.Name()
-	terminal, err := pace.NewTerminal(info, password, s.rand)
+// The master file must be the current one; the channel lasts across
+// SelectApplication. The transcript is that of the chip authentication mapping,
+// nil for any other: EF.CardSecurity has the key that it is about.
+func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Password) (*pace.Transcript, error) {
+	operation := offer.Name()
+	terminal, err := pace.NewTerminal(offer, password, s.rand)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
-	terminal.AmbiguousParameters = ambiguous
 	// Some chips answer 63Cx here, which still takes the choice and warns of
 	// the tries that are left.
 	r, err := s.Exchange(ctx, operation, terminal.SetATCommand())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n, warned := r.SW.TriesLeft(); r.SW != iso7816.SWSuccess && (!warned || n == 0) {
 		err := &iso7816.StatusError{SW: r.SW, Operation: operation}
 		if wrong := passwordError(password.Name(), err); wrong != nil && r.SW != iso7816.SWSecurityStatus {
-			return wrong
+			return nil, wrong
 		}
-		return err
+		return nil, err
 	}
 	const lastStep = 4
 	data := terminal.Begin()
@@ -118,19 +116,25 @@ func (s *Session) PACE(ctx context.Context, info lds.PACEInfo, password pace.Pas
 		if err != nil {
 			// Before the last step the chip has nothing to judge the password by.
 			if wrong := passwordError(password.Name(), err); wrong != nil && step == lastStep {
-				return wrong
+				return nil, wrong
 			}
-			return err
+			return nil, err
 		}
 		next, done, err := terminal.Continue(response)
 		if err != nil {
-			return fmt.Errorf("%s: %w", operation, err)
+			return nil, fmt.Errorf("%s: %w", operation, err)
 		}
 		if done {
-			return s.secure(operation, terminal.Keys())
+			if err := s.secure(operation, terminal.Keys()); err != nil {
+				return nil, err
+			}
+			if transcript, ok := terminal.Transcript(); ok {
+				return &transcript, nil
+			}
+			return nil, nil
 		}
 		if step == lastStep {
-			return fmt.Errorf("%s: %w: it does not end", operation, pace.ErrProtocol)
+			return nil, fmt.Errorf("%s: %w: it does not end", operation, pace.ErrProtocol)
 		}
 		data = next
 	}

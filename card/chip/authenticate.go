@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/asn1"
 	"errors"
+	"math/big"
 
 	"chipid/card/bac"
 	"chipid/card/iso7816"
@@ -117,7 +118,7 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 		}
 		values[o.Tag] = o.Value
 	}
-	info, ok := c.offeredPACE(values)
+	offer, ok := c.offeredPACE(values)
 	if !ok {
 		return iso7816.SWWrongData
 	}
@@ -125,7 +126,7 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 	if sw != iso7816.SWSuccess {
 		return sw
 	}
-	run, err := pace.NewChip(info, password, c.rand)
+	run, err := pace.NewChip(offer, password, c.rand)
 	if err != nil {
 		return iso7816.SWFunctionNotSupported
 	}
@@ -135,26 +136,26 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 
 // offeredPACE finds in EF.CardAccess what the terminal asks for. It has to say
 // which domain parameters only where there is a choice.
-func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (lds.PACEInfo, bool) {
+func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (pace.Offer, bool) {
 	for _, e := range c.eeprom.Files {
 		if e.File != lds.EFCardAccess {
 			continue
 		}
 		infos, err := lds.DecodeCardAccess(e.Content)
 		if err != nil {
-			return lds.PACEInfo{}, false
+			return pace.Offer{}, false
 		}
 		id, chosen := values[doParameters]
-		for _, info := range infos.PACE {
-			if chosen && !(info.HasParameterID && len(id) == 1 && info.ParameterID == int(id[0])) {
+		for _, offer := range pace.Offers(infos) {
+			if chosen && !(offer.Info.HasParameterID && new(big.Int).SetBytes(id).Cmp(big.NewInt(int64(offer.Info.ParameterID))) == 0) {
 				continue
 			}
-			if isProtocol(values[doProtocol], info.Protocol) {
-				return info, true
+			if isProtocol(values[doProtocol], offer.Info.Protocol) {
+				return offer, true
 			}
 		}
 	}
-	return lds.PACEInfo{}, false
+	return pace.Offer{}, false
 }
 
 // isProtocol compares the value of an object identifier as MSE carries it,

@@ -16,7 +16,7 @@ import (
 // runPACE does what a terminal does and gives the status word that ended it.
 func runPACE(t testing.TB, c *chip.Chip, info lds.PACEInfo, pw pace.Password, rand io.Reader) (*terminal, iso7816.StatusWord) {
 	t.Helper()
-	run, err := pace.NewTerminal(info, pw, rand)
+	run, err := pace.NewTerminal(pace.Offer{Info: info}, pw, rand)
 	if err != nil {
 		t.Fatal(err)
 	}

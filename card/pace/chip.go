@@ -8,10 +8,15 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/tlv"
+	"chipid/pki/curve"
 )
 
 // Chip is the chip's side of one run.
 type Chip struct {
+	// Static is the chip authentication key that the chip authentication
+	// mapping proves; no other mapping needs it.
+	Static *curve.PrivateKey
+
 	suite
 	password Password
 	rand     io.Reader
@@ -19,13 +24,13 @@ type Chip struct {
 	nonce    []byte
 	mapping  mapping
 	own      keyPair
+	peer     element
 	keys     iso7816.SessionKeys
-	answer   []byte // the chip's token, ready before the terminal's is judged
 }
 
 // NewChip starts a run with what MSE:Set AT has chosen.
-func NewChip(info lds.PACEInfo, pw Password, rand io.Reader) (*Chip, error) {
-	s, err := newSuite(info)
+func NewChip(o Offer, pw Password, rand io.Reader) (*Chip, error) {
+	s, err := newSuite(o)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +75,11 @@ func (c *Chip) giveNonce(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.nonce = make([]byte, NonceSize)
+	c.nonce = make([]byte, c.nonceSize())
 	if _, err := io.ReadFull(c.rand, c.nonce); err != nil {
 		return nil, fmt.Errorf("pace: drawing the nonce: %w", err)
 	}
-	encrypted := make([]byte, NonceSize)
+	encrypted := make([]byte, len(c.nonce))
 	cipher.NewCBCEncrypter(block, make([]byte, block.BlockSize())).CryptBlocks(encrypted, c.nonce)
 	return wrap(doNonce, encrypted), nil
 }
@@ -84,7 +89,7 @@ func (c *Chip) exchangeMapping(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mapping = c.newMapping(c.curve, c.rand)
+	c.mapping = c.newMapping(true, c.rand)
 	message, err := c.mapping.message()
 	if err != nil {
 		return nil, err
@@ -93,7 +98,7 @@ func (c *Chip) exchangeMapping(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.own, err = c.newKey(generator, c.rand); err != nil {
+	if c.own, err = newKey(c.group, generator, c.rand); err != nil {
 		return nil, err
 	}
 	return wrap(doMapChip, message), nil
@@ -104,15 +109,10 @@ func (c *Chip) exchangeKeys(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, point, err := c.agree(c.own, peer)
-	if err != nil {
+	if c.keys, c.peer, err = c.agree(c.own, peer); err != nil {
 		return nil, err
 	}
-	if c.answer, err = c.token(keys, point); err != nil {
-		return nil, err
-	}
-	c.keys = keys
-	return wrap(doKeyChip, c.own.public.Bytes()), nil
+	return wrap(doKeyChip, c.own.public.encode()), nil
 }
 
 func (c *Chip) exchangeTokens(data []byte) ([]byte, error) {
@@ -123,7 +123,19 @@ func (c *Chip) exchangeTokens(data []byte) ([]byte, error) {
 	if err := c.verifyToken(c.keys, c.own.public, token); err != nil {
 		return nil, err
 	}
-	return wrap(doTokenChip, c.answer), nil
+	answer, err := c.token(c.keys, c.peer)
+	if err != nil {
+		return nil, err
+	}
+	objects := tlv.Encode(doTokenChip, answer)
+	if c.suite.mapping == lds.ChipAuthenticationMapping {
+		data, err := c.chipAuthenticationData()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, tlv.Encode(doChipAuth, data)...)
+	}
+	return tlv.Encode(doDynamic, objects), nil
 }
 
 // Keys gives the session keys once Respond has said done; before, keys that no
@@ -133,4 +145,13 @@ func (c *Chip) Keys() iso7816.SessionKeys {
 		return iso7816.SessionKeys{}
 	}
 	return c.keys
+}
+
+// Compressed gives the compressed ephemeral public keys, which terminal
+// authentication knows the chip and the terminal by.
+func (c *Chip) Compressed() (chip, terminal []byte) {
+	if c.step != finished {
+		return nil, nil
+	}
+	return c.own.public.compress(), c.peer.compress()
 }

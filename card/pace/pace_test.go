@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,182 +19,11 @@ import (
 
 var ciphers = []iso7816.Cipher{iso7816.TripleDES, iso7816.AES128, iso7816.AES192, iso7816.AES256}
 
-func info(c iso7816.Cipher, id int) lds.PACEInfo {
-	return lds.PACEInfo{Protocol: lds.OIDPACE(lds.ECDH, lds.GenericMapping, c), Version: 2, ParameterID: id, HasParameterID: true}
-}
+// offer is one of the generic mapping over a curve.
+func offer(c iso7816.Cipher, id int) Offer { return variant(lds.ECDH, lds.GenericMapping, c, id) }
 
-// spied is a mapping that keeps what the worked examples print.
-type spied struct {
-	mapping
-	shared, mapped *curve.Point
-}
-
-func (s *spied) generator(nonce, peer []byte) (*curve.Point, error) {
-	g := s.mapping.(*generic)
-	theirs, err := g.curve.ParsePoint(peer)
-	if err != nil {
-		return nil, err
-	}
-	if s.shared, err = theirs.ScalarMult(g.secret); err != nil {
-		return nil, err
-	}
-	s.mapped, err = s.mapping.generator(nonce, peer)
-	return s.mapped, err
-}
-
-// scalar strips the zeros that some sources print before a number.
-func scalar(b []byte, size int) []byte { return b[len(b)-size:] }
-
-// The ECDH generic mapping runs of Doc 9303-11 App. G.1 and of the EAC worked
-// example: every value, and every APDU where they are printed.
-func TestWorkedExamples(t *testing.T) {
-	for _, id := range []string{"pace-gm-ecdh-g1", "eac2-ecdh-pace"} {
-		t.Run(id, func(t *testing.T) { workedExample(t, doc9303.Load(t, id)) })
-	}
-}
-
-func workedExample(t *testing.T, v doc9303.Vector) {
-	f := v.Fields
-	hex := func(name string) []byte {
-		if _, ok := f[name]; ok {
-			return f.Hex(t, name)
-		}
-		return v.Derived.Hex(t, name)
-	}
-	equal := func(what string, got, want []byte) {
-		t.Helper()
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s = %X, want %X", what, got, want)
-		}
-	}
-
-	var pw Password
-	var access []byte
-	if _, ok := f["mrz_information"]; ok {
-		mrz := f.Text(t, "mrz_information")
-		var err error
-		if pw, err = MRZPassword(mrz[:9], mrz[10:16], mrz[17:23]); err != nil {
-			t.Fatal(err)
-		}
-		equal("K", pw.K, hex("password_K"))
-		access = v.Derived.Hex(t, "ef_card_access")
-	} else {
-		pw = Password{Ref: RefPIN, K: []byte(f.Text(t, "password"))}
-		access = hex("ef_card_access")
-	}
-	infos, err := lds.DecodeCardAccess(access)
-	if err != nil {
-		t.Fatal(err)
-	}
-	offer := infos.PACE[0]
-	if offer.Name() != "PACE-ECDH-GM-AES-CBC-CMAC-128" || offer.ParameterID != int(hex("parameter_id")[0]) {
-		t.Fatalf("EF.CardAccess offers %s with parameters %d", offer.Name(), offer.ParameterID)
-	}
-
-	secrets := func(names ...string) *bytes.Reader {
-		var all []byte
-		for _, n := range names {
-			if n == "nonce_s" {
-				all = append(all, hex(n)...)
-			} else {
-				all = append(all, scalar(hex(n), 32)...)
-			}
-		}
-		return bytes.NewReader(all)
-	}
-	terminal, err := NewTerminal(offer, pw, secrets("map_sk_ifd", "dh_sk_ifd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chip, err := NewChip(offer, pw, secrets("nonce_s", "map_sk_ic", "dh_sk_ic"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kPi, err := terminal.passwordCipher(pw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	printed, err := iso7816.AES128.Block(hex("K_pi"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := make([]byte, 16), make([]byte, 16)
-	kPi.Encrypt(a, hex("nonce_s"))
-	printed.Encrypt(b, hex("nonce_s"))
-	equal("K_pi", a, b)
-
-	var spies []*spied
-	spy := func(c *suite) {
-		inner := c.newMapping
-		c.newMapping = func(cv *curve.Curve, r io.Reader) mapping {
-			s := &spied{mapping: inner(cv, r)}
-			spies = append(spies, s)
-			return s
-		}
-	}
-	spy(&terminal.suite)
-	spy(&chip.suite)
-
-	apdu := func(n int, c iso7816.Command, response []byte) {
-		t.Helper()
-		if len(v.APDUs) == 0 {
-			return
-		}
-		raw, err := c.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		equal(v.APDUs[n].Name+" command", raw, doc9303.Hex(t, v.APDUs[n].Command))
-		equal(v.APDUs[n].Name+" response", iso7816.Response{Data: response, SW: iso7816.SWSuccess}.Bytes(), doc9303.Hex(t, v.APDUs[n].Response))
-	}
-	apdu(0, terminal.SetATCommand(), nil)
-
-	messages := [][2][]byte{
-		{tlv.Encode(0x7C), wrap(0x80, hex("nonce_z"))},
-		{wrap(0x81, hex("map_pk_ifd")), wrap(0x82, hex("map_pk_ic"))},
-		{wrap(0x83, hex("dh_pk_ifd")), wrap(0x84, hex("dh_pk_ic"))},
-		{wrap(0x85, hex("token_ifd")), wrap(0x86, hex("token_ic"))},
-	}
-	next := terminal.Begin()
-	for n, m := range messages {
-		command := terminal.Command(next)
-		equal(fmt.Sprintf("command %d", n+1), next, m[0])
-		response, chipDone, err := chip.Respond(next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		equal(fmt.Sprintf("response %d", n+1), response, m[1])
-		apdu(n+1, command, response)
-		var done bool
-		if next, done, err = terminal.Continue(response); err != nil {
-			t.Fatal(err)
-		}
-		if last := n == len(messages)-1; done != last || chipDone != last {
-			t.Fatalf("after step %d: terminal done %v, chip done %v", n+1, done, chipDone)
-		}
-	}
-	if len(spies) != 2 {
-		t.Fatalf("%d mappings", len(spies))
-	}
-	for _, s := range spies {
-		equal("shared point H", s.shared.Bytes(), hex("map_shared_secret_H"))
-		equal("mapped generator", s.mapped.Bytes(), hex("mapped_generator"))
-	}
-	equal("nonce s", terminal.nonce, hex("nonce_s"))
-	shared, err := terminal.peer.ScalarMult(terminal.own.secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal("shared secret K", shared.X(), hex("shared_secret_K"))
-	equal("terminal's token input", terminal.tokenInput(terminal.peer), hex("token_input_ifd"))
-	equal("chip's token input", terminal.tokenInput(terminal.own.public), hex("token_input_ic"))
-	for _, k := range []iso7816.SessionKeys{terminal.Keys(), chip.Keys()} {
-		equal("KS_enc", k.Enc, hex("KS_enc"))
-		equal("KS_mac", k.MAC, hex("KS_mac"))
-		if k.Cipher != iso7816.AES128 || k.SSC != nil {
-			t.Errorf("cipher %s, SSC %X", k.Cipher, k.SSC)
-		}
-	}
+func variant(k lds.KeyAgreement, m lds.Mapping, c iso7816.Cipher, id int) Offer {
+	return Offer{Info: lds.PACEInfo{Protocol: lds.OIDPACE(k, m, c), Version: 2, ParameterID: id, HasParameterID: true}}
 }
 
 func can(t testing.TB, digits string) Password {
@@ -208,7 +37,7 @@ func can(t testing.TB, digits string) Password {
 
 // run drives both sides; tamper may change what goes either way. It gives the
 // error of whoever stopped.
-func run(t testing.TB, i lds.PACEInfo, pwT, pwC Password, tamper func(exchange int, toChip bool, data []byte) []byte) (terminal *Terminal, chip *Chip, terminalErr, chipErr error) {
+func run(t testing.TB, i Offer, pwT, pwC Password, tamper func(exchange int, toChip bool, data []byte) []byte) (terminal *Terminal, chip *Chip, terminalErr, chipErr error) {
 	t.Helper()
 	terminal, err := NewTerminal(i, pwT, rand.Reader)
 	if err != nil {
@@ -218,6 +47,7 @@ func run(t testing.TB, i lds.PACEInfo, pwT, pwC Password, tamper func(exchange i
 	if err != nil {
 		t.Fatal(err)
 	}
+	giveKey(t, chip)
 	next := terminal.Begin()
 	for n := 1; ; n++ {
 		if n > 4 {
@@ -239,45 +69,8 @@ func run(t testing.TB, i lds.PACEInfo, pwT, pwC Password, tamper func(exchange i
 
 func honest(_ int, _ bool, data []byte) []byte { return data }
 
-func TestRoundTrip(t *testing.T) {
-	tested := 0
-	for _, cv := range curve.Named() {
-		id, ok := cv.DomainParameterID()
-		if !ok {
-			continue
-		}
-		tested++
-		for _, c := range ciphers {
-			i := info(c, id)
-			terminal, chip, te, ce := run(t, i, can(t, "123456"), can(t, "123456"), honest)
-			if te != nil || ce != nil {
-				t.Fatalf("%s over %s: %v, %v", i.Name(), cv, te, ce)
-			}
-			// The keys are good for a channel.
-			a, err := iso7816.NewSecureMessaging(terminal.Keys())
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := iso7816.NewSecureMessaging(chip.Keys())
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd, err := a.WrapCommand(iso7816.Command{INS: 0xB0, Ne: 4})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.UnwrapCommand(cmd); err != nil {
-				t.Fatalf("%s over %s: %v", i.Name(), cv, err)
-			}
-		}
-	}
-	if tested != 11 {
-		t.Errorf("%d curves have a domain parameter id, TR-03110-3 A.2.1.1 lists 11", tested)
-	}
-}
-
 func TestWrongPassword(t *testing.T) {
-	i := info(iso7816.AES128, 13)
+	i := offer(iso7816.AES128, 13)
 	terminal, chip, te, ce := run(t, i, can(t, "123456"), can(t, "654321"), honest)
 	if te != nil || !errors.Is(ce, ErrAuthentication) {
 		t.Fatalf("terminal: %v, chip: %v", te, ce)
@@ -294,7 +87,7 @@ func TestWrongPassword(t *testing.T) {
 
 // A change to any octet that goes either way is noticed by one of the two.
 func TestTampering(t *testing.T) {
-	i := info(iso7816.AES128, 12)
+	i := offer(iso7816.AES128, 12)
 	sizes := map[bool][]int{}
 	if _, _, te, ce := run(t, i, can(t, "123456"), can(t, "123456"), func(_ int, toChip bool, data []byte) []byte {
 		sizes[toChip] = append(sizes[toChip], len(data))
@@ -327,7 +120,7 @@ func TestTampering(t *testing.T) {
 
 // Points that a hostile side may send in place of its own.
 func TestHostilePoints(t *testing.T) {
-	i := info(iso7816.AES128, 13)
+	i := offer(iso7816.AES128, 13)
 	cv := curve.BrainpoolP256r1()
 	foreign, err := curve.P256().ScalarBaseMult([]byte{5})
 	if err != nil {
@@ -369,7 +162,7 @@ func TestHostilePoints(t *testing.T) {
 
 // A side that sends back what it got shares no secret of its own.
 func TestReflection(t *testing.T) {
-	i := info(iso7816.AES128, 13)
+	i := offer(iso7816.AES128, 13)
 	for exchange, tag := range map[int]tlv.Tag{2: 0x82, 3: 0x84} {
 		var sent []byte
 		_, _, te, _ := run(t, i, can(t, "123456"), can(t, "123456"), func(n int, toChip bool, data []byte) []byte {
@@ -413,39 +206,66 @@ func TestReflection(t *testing.T) {
 }
 
 // A terminal that knows the nonce can choose mapping data H = −s·G, so that
-// the generator would be infinity and the secret known to all.
+// the generator would be neutral and the secret known to all.
 func TestCancelledNonce(t *testing.T) {
-	cv := curve.BrainpoolP256r1()
-	nonce := []byte{7}
-	g := newGeneric(cv, rand.Reader).(*generic)
-	if _, err := g.message(); err != nil {
-		t.Fatal(err)
-	}
-	g.secret = []byte{1} // then H is the point that was sent
-	minusNonce := new(big.Int).Sub(cv.Params().N, new(big.Int).SetBytes(nonce))
-	peer, err := cv.ScalarBaseMult(minusNonce.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.generator(nonce, peer.Bytes()); !errors.Is(err, ErrProtocol) {
-		t.Errorf("cancelled nonce: %v", err)
-	}
-	if _, err := g.generator([]byte{0}, peer.Bytes()); !errors.Is(err, ErrProtocol) {
-		t.Errorf("zero nonce: %v", err)
-	}
-}
-
-func TestNonceLength(t *testing.T) {
-	for _, n := range []int{0, 8, 15, 17, 32, 4096} {
-		terminal, err := NewTerminal(info(iso7816.AES128, 13), can(t, "123456"), rand.Reader)
+	for _, id := range []int{0, 13} {
+		p, ok := lds.StandardizedParameters(id)
+		if !ok {
+			t.Fatal("no parameters", id)
+		}
+		cv := newGroup(p)
+		order := order(p)
+		nonce := []byte{7}
+		g := &generic{group: cv, rand: rand.Reader}
+		if _, err := g.message(); err != nil {
+			t.Fatal(err)
+		}
+		g.own.secret = []byte{1} // then H is what was sent
+		peer, err := cv.multiplyGenerator(new(big.Int).Sub(order, big.NewInt(7)).Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := terminal.Continue(wrap(0x80, make([]byte, n))); !errors.Is(err, ErrProtocol) {
-			t.Errorf("nonce of %d octets: %v", n, err)
+		if _, err := g.generator(nonce, peer.encode()); !errors.Is(err, ErrProtocol) {
+			t.Errorf("%d: cancelled nonce: %v", id, err)
 		}
-		if _, _, err := terminal.Continue(wrap(0x80, make([]byte, NonceSize))); err == nil {
-			t.Error("the terminal goes on after a failure")
+		if _, err := g.generator([]byte{0}, peer.encode()); !errors.Is(err, ErrProtocol) {
+			t.Errorf("%d: zero nonce: %v", id, err)
+		}
+	}
+}
+
+// The nonce is whole blocks; for the integrated mapping as many as a key takes.
+func TestNonceLength(t *testing.T) {
+	im := func(c iso7816.Cipher) Offer { return variant(lds.ECDH, lds.IntegratedMapping, c, 13) }
+	for _, tt := range []struct {
+		offer Offer
+		good  []int
+	}{
+		{offer(iso7816.AES128, 13), []int{16, 32, 48, 64}},
+		{offer(iso7816.TripleDES, 13), []int{16, 24, 32, 40, 48, 56, 64}},
+		{im(iso7816.TripleDES), []int{16}},
+		{im(iso7816.AES128), []int{16}},
+		{im(iso7816.AES192), []int{32}},
+		{im(iso7816.AES256), []int{32}},
+	} {
+		for _, n := range []int{0, 8, 15, 16, 17, 24, 32, 40, 48, 56, 64, 80, 4096} {
+			terminal, err := NewTerminal(tt.offer, can(t, "123456"), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = terminal.Continue(wrap(0x80, make([]byte, n)))
+			if slices.Contains(tt.good, n) {
+				if err != nil {
+					t.Errorf("%s: nonce of %d octets: %v", tt.offer.Name(), n, err)
+				}
+				continue
+			}
+			if !errors.Is(err, ErrProtocol) {
+				t.Errorf("%s: nonce of %d octets: %v", tt.offer.Name(), n, err)
+			}
+			if _, _, err := terminal.Continue(wrap(0x80, make([]byte, NonceSize))); err == nil {
+				t.Error("the terminal goes on after a failure")
+			}
 		}
 	}
 }
@@ -458,7 +278,7 @@ func TestCertificationAuthorityReferences(t *testing.T) {
 		car: true, car + previous: true, previous: true,
 		previous + car: false, car + car: false, car + "00": false, car[:20]: false, "8A0101": false,
 	} {
-		_, _, te, ce := run(t, info(iso7816.AES128, 13), can(t, "123456"), can(t, "123456"), func(n int, toChip bool, data []byte) []byte {
+		_, _, te, ce := run(t, offer(iso7816.AES128, 13), can(t, "123456"), can(t, "123456"), func(n int, toChip bool, data []byte) []byte {
 			if n != 4 || toChip {
 				return data
 			}
@@ -475,25 +295,35 @@ func TestCertificationAuthorityReferences(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	good := info(iso7816.AES128, 13)
-	for name, i := range map[string]lds.PACEInfo{
-		"PACE-DH-GM-AES-CBC-CMAC-128":    {Protocol: lds.OIDPACE(lds.DH, lds.GenericMapping, iso7816.AES128), Version: 2, HasParameterID: true},
-		"PACE-ECDH-IM-AES-CBC-CMAC-128":  {Protocol: lds.OIDPACE(lds.ECDH, lds.IntegratedMapping, iso7816.AES128), Version: 2, ParameterID: 13, HasParameterID: true},
-		"PACE-ECDH-CAM-AES-CBC-CMAC-128": {Protocol: lds.OIDPACE(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128), Version: 2, ParameterID: 13, HasParameterID: true},
-		"version 1":                      {Protocol: good.Protocol, Version: 1, ParameterID: 13, HasParameterID: true},
-		"without standardised":           {Protocol: good.Protocol, Version: 2},
-		"domain parameters 99":           {Protocol: good.Protocol, Version: 2, ParameterID: 99, HasParameterID: true},
-		"1.2.3":                          {Protocol: []int{1, 2, 3}, Version: 2},
+	good := offer(iso7816.AES128, 13)
+	change := func(f func(*Offer)) Offer { o := good; f(&o); return o }
+	p256 := explicitCurve(t, curve.P256())
+	for name, o := range map[string]Offer{
+		"version 1":             change(func(o *Offer) { o.Info.Version = 1 }),
+		"without domain":        change(func(o *Offer) { o.Info.HasParameterID = false }),
+		"domain parameters 99":  change(func(o *Offer) { o.Info.ParameterID = 99 }),
+		"domain parameters 3":   variant(lds.DH, lds.GenericMapping, iso7816.AES128, 3),
+		"parameters for DH":     variant(lds.ECDH, lds.GenericMapping, iso7816.AES128, 0),
+		"parameters for ECDH":   variant(lds.DH, lds.GenericMapping, iso7816.AES128, 13),
+		"P-224":                 variant(lds.ECDH, lds.IntegratedMapping, iso7816.AES128, 10),
+		"1.2.3":                 change(func(o *Offer) { o.Info.Protocol = []int{1, 2, 3} }),
+		"names no key":          {Info: lds.PACEInfo{Protocol: lds.OIDPACE(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128), Version: 2}, Explicit: p256},
+		"explicit domain":       change(func(o *Offer) { o.Explicit = []byte{0x30, 0} }),
+		"knows to be sound":     change(func(o *Offer) { o.Explicit = explicitCurve(t, unnamedCurve(t)) }),
+		"4.0.4":                 change(func(o *Offer) { o.Info.Protocol = []int{4, 0, 4} }),
+		"nobody knows":          {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: explicitGroup(t)},
+		"over explicit":         {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: []byte{0x30, 1, 5}},
+		"PACE-DH-GM-AES-CBC-CM": {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: p256},
 	} {
-		_, terminalErr := NewTerminal(i, Password{}, rand.Reader)
-		_, chipErr := NewChip(i, Password{}, rand.Reader)
-		for _, err := range []error{terminalErr, chipErr, Supported(i)} {
-			if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), name) {
+		_, terminalErr := NewTerminal(o, Password{}, rand.Reader)
+		_, chipErr := NewChip(o, Password{}, rand.Reader)
+		for _, err := range []error{terminalErr, chipErr, o.Supported()} {
+			if !errors.Is(err, ErrUnsupported) || name != "4.0.4" && !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
-	if err := Supported(good); err != nil {
+	if err := good.Supported(); err != nil {
 		t.Error(err)
 	}
 }
@@ -521,14 +351,18 @@ func TestPasswords(t *testing.T) {
 
 // The domain parameters are named where the chip offers a choice of them.
 func TestSetAT(t *testing.T) {
-	terminal, err := NewTerminal(info(iso7816.AES256, 16), can(t, "123456"), rand.Reader)
+	terminal, err := NewTerminal(offer(iso7816.AES256, 16), can(t, "123456"), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := terminal.SetAT(), doc9303.Hex(t, "800A04007F00070202040204830102"); !bytes.Equal(got, want) {
 		t.Errorf("%X, want %X", got, want)
 	}
-	terminal.AmbiguousParameters = true
+	ambiguous := offer(iso7816.AES256, 16)
+	ambiguous.Ambiguous = true
+	if terminal, err = NewTerminal(ambiguous, can(t, "123456"), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	if got, want := terminal.SetAT(), doc9303.Hex(t, "800A04007F00070202040204830102840110"); !bytes.Equal(got, want) {
 		t.Errorf("%X, want %X", got, want)
 	}
@@ -536,7 +370,7 @@ func TestSetAT(t *testing.T) {
 
 // Randomness that ends early ends the run.
 func TestNoRandomness(t *testing.T) {
-	i := info(iso7816.AES128, 13)
+	i := offer(iso7816.AES128, 13)
 	for n := range 16 + 32 + 32 {
 		chip, err := NewChip(i, can(t, "123456"), bytes.NewReader(bytes.Repeat([]byte{1}, n)))
 		if err != nil {
@@ -564,7 +398,10 @@ func TestNoRandomness(t *testing.T) {
 
 // fuzzSides gives a terminal and a chip that have completed so many exchanges.
 func fuzzSides(t testing.TB, exchanges int) (*Terminal, *Chip, []byte) {
-	i := info(iso7816.AES128, 12)
+	return fuzzSidesOf(t, offer(iso7816.AES128, 12), exchanges)
+}
+
+func fuzzSidesOf(t testing.TB, i Offer, exchanges int) (*Terminal, *Chip, []byte) {
 	terminal, err := NewTerminal(i, can(t, "123456"), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -623,19 +460,28 @@ func FuzzRespond(f *testing.F) {
 }
 
 func BenchmarkTerminal(b *testing.B) {
-	for name, id := range map[string]int{"P-256": 12, "brainpoolP256r1": 13} {
-		b.Run(name, func(b *testing.B) {
-			i := info(iso7816.AES128, id)
+	for _, o := range []Offer{
+		offer(iso7816.AES128, 12), offer(iso7816.AES128, 13), offer(iso7816.AES256, 17),
+		variant(lds.ECDH, lds.IntegratedMapping, iso7816.AES128, 13),
+		variant(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13),
+		variant(lds.DH, lds.GenericMapping, iso7816.AES128, 0),
+		variant(lds.DH, lds.GenericMapping, iso7816.AES128, 1),
+		variant(lds.DH, lds.GenericMapping, iso7816.AES128, 2),
+		variant(lds.DH, lds.IntegratedMapping, iso7816.AES128, 0),
+		variant(lds.DH, lds.IntegratedMapping, iso7816.AES128, 2),
+	} {
+		b.Run(fmt.Sprintf("%s/%d", o.Name(), o.Info.ParameterID), func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				terminal, err := NewTerminal(i, can(b, "123456"), rand.Reader)
+				terminal, err := NewTerminal(o, can(b, "123456"), rand.Reader)
 				if err != nil {
 					b.Fatal(err)
 				}
-				chip, err := NewChip(i, can(b, "123456"), rand.Reader)
+				chip, err := NewChip(o, can(b, "123456"), rand.Reader)
 				if err != nil {
 					b.Fatal(err)
 				}
+				giveKey(b, chip)
 				next := terminal.Begin()
 				for done := false; !done; {
 					response, _, err := chip.Respond(next)

@@ -4,29 +4,25 @@ import (
 	"crypto/cipher"
 	"fmt"
 	"io"
+	"math/big"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/tlv"
-	"chipid/pki/curve"
 )
 
 // Terminal is the terminal's side of one run.
 type Terminal struct {
-	// AmbiguousParameters makes SetAT name the domain parameters, which it does
-	// only where the chip offers more than one set for the protocol.
-	AmbiguousParameters bool
-
 	suite
-	info     lds.PACEInfo
 	password Password
 	rand     io.Reader
 	step     step
 	nonce    []byte
 	mapping  mapping
 	own      keyPair
-	peer     *curve.Point
+	peer     element
 	keys     iso7816.SessionKeys
+	proof    []byte // chip authentication data, in the clear
 }
 
 // step counts the exchanges that are done.
@@ -42,12 +38,12 @@ const (
 )
 
 // NewTerminal starts a run.
-func NewTerminal(info lds.PACEInfo, pw Password, rand io.Reader) (*Terminal, error) {
-	s, err := newSuite(info)
+func NewTerminal(o Offer, pw Password, rand io.Reader) (*Terminal, error) {
+	s, err := newSuite(o)
 	if err != nil {
 		return nil, err
 	}
-	return &Terminal{suite: s, info: info, password: pw, rand: rand}, nil
+	return &Terminal{suite: s, password: pw, rand: rand}, nil
 }
 
 // SetAT is the data field of MSE:Set AT.
@@ -57,10 +53,18 @@ func (t *Terminal) SetAT() []byte {
 		panic("pace: " + err.Error()) // our own encoding
 	}
 	data := append(tlv.Encode(0x80, protocol.Value), tlv.Encode(0x83, []byte{t.password.Ref})...)
-	if t.AmbiguousParameters {
-		data = append(data, tlv.Encode(0x84, []byte{byte(t.info.ParameterID)})...)
+	if t.offer.Ambiguous {
+		data = append(data, tlv.Encode(0x84, parameterID(t.offer.Info.ParameterID))...)
 	}
 	return data
+}
+
+// parameterID is an unsigned number in as few octets as it takes.
+func parameterID(id int) []byte {
+	if b := big.NewInt(int64(id)).Bytes(); len(b) > 0 {
+		return b
+	}
+	return []byte{0}
 }
 
 // SetATCommand is the whole command, MANAGE SECURITY ENVIRONMENT.
@@ -118,12 +122,12 @@ func (t *Terminal) takeNonce(response []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(encrypted); n != NonceSize {
-		return nil, fmt.Errorf("%w: encrypted nonce of %d octets, not %d", ErrProtocol, n, NonceSize)
+	if err := t.checkNonce(len(encrypted)); err != nil {
+		return nil, err
 	}
 	t.nonce = make([]byte, len(encrypted))
 	cipher.NewCBCDecrypter(block, make([]byte, block.BlockSize())).CryptBlocks(t.nonce, encrypted)
-	t.mapping = t.newMapping(t.curve, t.rand)
+	t.mapping = t.newMapping(false, t.rand)
 	message, err := t.mapping.message()
 	if err != nil {
 		return nil, err
@@ -140,10 +144,10 @@ func (t *Terminal) takeMapping(response []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.own, err = t.newKey(generator, t.rand); err != nil {
+	if t.own, err = newKey(t.group, generator, t.rand); err != nil {
 		return nil, err
 	}
-	return wrap(doKeyTerminal, t.own.public.Bytes()), nil
+	return wrap(doKeyTerminal, t.own.public.encode()), nil
 }
 
 func (t *Terminal) takeKey(response []byte) ([]byte, error) {
@@ -162,11 +166,21 @@ func (t *Terminal) takeKey(response []byte) ([]byte, error) {
 }
 
 func (t *Terminal) takeToken(response []byte) error {
-	token, err := unwrap(response, doTokenChip, doCAR, doPreviousCAR)
+	optional := []tlv.Tag{doCAR, doPreviousCAR}
+	if t.suite.mapping == lds.ChipAuthenticationMapping {
+		optional = append(optional, doChipAuth)
+	}
+	token, others, err := unwrapWith(response, doTokenChip, optional...)
 	if err != nil {
 		return err
 	}
-	return t.verifyToken(t.keys, t.own.public, token)
+	if err := t.verifyToken(t.keys, t.own.public, token); err != nil {
+		return err
+	}
+	if t.suite.mapping == lds.ChipAuthenticationMapping {
+		t.proof, err = t.decryptProof(others[doChipAuth])
+	}
+	return err
 }
 
 // Keys gives the session keys once Continue has said done; before, keys that
@@ -176,4 +190,13 @@ func (t *Terminal) Keys() iso7816.SessionKeys {
 		return iso7816.SessionKeys{}
 	}
 	return t.keys
+}
+
+// Compressed gives the compressed ephemeral public keys, which terminal
+// authentication knows the chip and the terminal by (Doc 9303-11 §7.1.2).
+func (t *Terminal) Compressed() (chip, terminal []byte) {
+	if t.step != finished {
+		return nil, nil
+	}
+	return t.peer.compress(), t.own.public.compress()
 }

@@ -211,32 +211,31 @@ func (r *run) access(ctx context.Context) error {
 	if err != nil {
 		r.passOver("PACE", err)
 	}
-	for _, info := range offers {
+	for _, offer := range offers {
 		password, err := r.pacePassword()
 		if err != nil {
-			r.passOver(info.Name(), err)
+			r.passOver(offer.Name(), err)
 			continue
 		}
-		if err := pace.Supported(info); err != nil {
-			r.passOver(info.Name(), err)
+		if err := offer.Supported(); err != nil {
+			r.passOver(offer.Name(), err)
 			continue
 		}
-		ambiguous := 1 < len(slices.DeleteFunc(slices.Clone(offers), func(i lds.PACEInfo) bool { return !i.Protocol.Equal(info.Protocol) }))
 		open := func(ctx context.Context) error {
-			if err := r.s.PACE(ctx, info, password, ambiguous); err != nil {
+			if _, err := r.s.PACE(ctx, offer, password); err != nil {
 				return err
 			}
 			return r.s.SelectApplication(ctx)
 		}
 		err = open(ctx)
 		if err == nil {
-			r.opened(info.Name(), password.Name(), open)
+			r.opened(offer.Name(), password.Name(), open)
 			return nil
 		}
 		if !r.mayGoOn(err) {
 			return err
 		}
-		r.passOver(info.Name(), err)
+		r.passOver(offer.Name(), err)
 		if err := r.s.Restart(ctx); err != nil {
 			return err
 		}
@@ -267,7 +266,7 @@ func (r *run) opened(protocol, password string, open func(context.Context) error
 // maxOffers is how many offers of PACE are tried.
 const maxOffers = 8
 
-func (r *run) paceOffers() ([]lds.PACEInfo, error) {
+func (r *run) paceOffers() ([]pace.Offer, error) {
 	raw, ok := r.e.Files[lds.EFCardAccess.String()]
 	if !ok {
 		return nil, nil
@@ -276,7 +275,8 @@ func (r *run) paceOffers() ([]lds.PACEInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return infos.PACE[:min(len(infos.PACE), maxOffers)], nil
+	offers := pace.Offers(infos)
+	return offers[:min(len(offers), maxOffers)], nil
 }
 
 func (r *run) pacePassword() (pace.Password, error) {
