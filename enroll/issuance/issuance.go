@@ -4,6 +4,7 @@
 package issuance
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"chipid/card/lds"
 	"chipid/card/national"
 	"chipid/enroll"
 	"chipid/enroll/queue"
@@ -118,8 +120,16 @@ func (o *Office) Inspect(ctx context.Context, record string, chip reader.Transpo
 	return evidence, inspect.Check(evidence, o.Trust, o.Now()), nil
 }
 
-// Deliver attaches the read-back to the application.
+// Deliver attaches the read-back to the application. A line that died between
+// this and its ledger reads the chip once more and delivers it again; then
+// nothing changes, and the application may have gone up to the centre already.
 func (o *Office) Deliver(_ context.Context, record string, evidence *inspect.Evidence, report *inspect.Report) error {
+	switch delivered, err := o.delivered(enroll.ID(record), evidence); {
+	case err != nil:
+		return fmt.Errorf("attach the read-back: %w", err)
+	case delivered:
+		return nil
+	}
 	raw, err := evidence.Marshal()
 	if err != nil {
 		return err
@@ -131,6 +141,33 @@ func (o *Office) Deliver(_ context.Context, record string, evidence *inspect.Evi
 		return fmt.Errorf("attach the read-back: %w", err)
 	}
 	return nil
+}
+
+// delivered tells whether the application has a read-back of this card. One of
+// another card is an error: nobody gets two.
+func (o *Office) delivered(id enroll.ID, evidence *inspect.Evidence) (bool, error) {
+	a, err := o.Queue.Get(id)
+	if err != nil {
+		return false, err
+	}
+	last := a.Latest(enroll.IssuedCard)
+	if last == nil {
+		return false, nil
+	}
+	raw, err := o.Queue.Evidence(a, *last)
+	if err != nil {
+		return false, err
+	}
+	before, err := inspect.ParseEvidence(raw)
+	if err != nil {
+		return false, err
+	}
+	was, _ := before.Document().Get(lds.EFSOD)
+	is, _ := evidence.Document().Get(lds.EFSOD)
+	if !bytes.Equal(was, is) {
+		return false, fmt.Errorf("application %s: %w, and this is another", id, queue.ErrHasCard)
+	}
+	return true, nil
 }
 
 // SetAside takes an application off the batch that could not make its card.
