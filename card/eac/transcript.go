@@ -2,11 +2,13 @@ package eac
 
 import (
 	"bytes"
+	"crypto"
 	"fmt"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/pki/curve"
+	"chipid/pki/dh"
 )
 
 // Transcript is what it takes to check a run again without the chip: the
@@ -16,7 +18,7 @@ import (
 type Transcript struct {
 	Protocol   string `cbor:"1,keyasint"`           // CA-ECDH-AES-CBC-CMAC-128
 	KeyID      []byte `cbor:"2,keyasint,omitempty"` // of the chip's key, unsigned; empty where it has one key
-	PrivateKey []byte `cbor:"3,keyasint"`           // the terminal's, a big-endian scalar
+	PrivateKey []byte `cbor:"3,keyasint"`           // the terminal's, a big-endian scalar or exponent
 	Command    []byte `cbor:"4,keyasint"`           // the first protected command APDU
 	Response   []byte `cbor:"5,keyasint"`           // and the response to it
 }
@@ -33,11 +35,26 @@ func (t *Terminal) Transcript(command iso7816.Command, response iso7816.Response
 	if err != nil {
 		return Transcript{}, fmt.Errorf("record chip authentication: %w", err)
 	}
-	tr := Transcript{Protocol: t.info.Name(), PrivateKey: t.private.Scalar(), Command: raw, Response: response.Bytes()}
+	tr := Transcript{Protocol: t.info.Name(), PrivateKey: secretOf(t.private), Command: raw, Response: response.Bytes()}
 	if t.info.KeyID != nil {
 		tr.KeyID = keyID(t.info.KeyID)
 	}
 	return tr, nil
+}
+
+func secretOf(k PrivateKey) []byte {
+	if k, ok := k.(*dh.PrivateKey); ok {
+		return k.Exponent()
+	}
+	return k.(*curve.PrivateKey).Scalar()
+}
+
+// newPrivateKey reads a key of the same group as a public one.
+func newPrivateKey(public crypto.PublicKey, secret []byte) (PrivateKey, error) {
+	if k, ok := public.(*dh.PublicKey); ok {
+		return dh.NewPrivateKey(k.Group, secret)
+	}
+	return curve.NewPrivateKey(public.(*curve.PublicKey).Curve, secret)
 }
 
 // Offer finds the offer of data group 14 that the run took.
@@ -65,7 +82,7 @@ func VerifyTranscript(tr Transcript, info lds.ChipAuthenticationInfo, key lds.Ch
 	if err != nil {
 		return err
 	}
-	private, err := curve.NewPrivateKey(public.Curve, tr.PrivateKey)
+	private, err := newPrivateKey(public, tr.PrivateKey)
 	if err != nil {
 		return fmt.Errorf("%w: the terminal's key: %w", ErrAuthentication, err)
 	}
