@@ -8,13 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"chipid/enroll/queue"
+	"chipid/pki/durable"
 	"chipid/pki/keystore"
 )
 
@@ -88,9 +93,30 @@ func (a *app) run(ctx context.Context, args []string) int {
 		code, err = coded.code, coded.err
 	}
 	if err != nil {
-		fmt.Fprintf(a.err, "chipid: %s\n", strings.TrimSpace(err.Error()))
+		fmt.Fprintf(a.err, "chipid: %s\n", strings.TrimSpace(a.plain(ctx, err)))
 	}
 	return code
+}
+
+// plain is an error in words for people. The rooms word what they know of; here
+// is what any of them may meet, and what to do about it.
+func (a *app) plain(ctx context.Context, err error) string {
+	text := err.Error()
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, context.Canceled) || ctx.Err() != nil:
+		stopped := a.say("đã dừng theo yêu cầu", "interrupted")
+		text = strings.ReplaceAll(text, context.Canceled.Error(), stopped)
+		if cause := context.Cause(ctx); cause != nil {
+			text = strings.ReplaceAll(text, cause.Error(), stopped)
+		}
+	case durable.IsFull(err) && !errors.Is(err, queue.ErrDiskFull):
+		text = a.say("đĩa đã đầy: hãy giải phóng chỗ rồi làm lại", "the disk is full: free some space and do it again") + " (" + text + ")"
+	case errors.Is(err, fs.ErrPermission) && errors.As(err, &path):
+		text += a.say("; hãy chạy bằng người dùng có quyền với thư mục này, hoặc chọn thư mục khác",
+			"; run it as a user who may use this folder, or choose another one")
+	}
+	return text
 }
 
 // printJSON prints v as one indented object.
@@ -160,10 +186,32 @@ func (a *app) readPassphrase() ([]byte, error) {
 }
 
 func (a *app) prompt(terminal *os.File, question string) ([]byte, error) {
+	fd := int(terminal.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	// Signals end the context of a command; nothing would wake the terminal.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupted)
 	fmt.Fprint(a.err, question)
-	answer, err := term.ReadPassword(int(terminal.Fd()))
-	fmt.Fprintln(a.err)
-	return answer, err
+	defer fmt.Fprintln(a.err)
+	type answer struct {
+		pass []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		pass, err := term.ReadPassword(fd)
+		answered <- answer{pass, err}
+	}()
+	select {
+	case got := <-answered:
+		return got.pass, got.err
+	case <-interrupted:
+		return nil, errors.Join(context.Canceled, term.Restore(fd, state))
+	}
 }
 
 // newKeysSealer is sealer for a command that makes the first keys under a

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,7 +53,7 @@ Exit codes: 0 done or genuine, 1 the work could not be done, 2 wrong usage,
 	flags.StringVar(&a.lang, "lang", "", "language of messages: vi or en (default: from LANG)")
 	flags.StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of sealed keys (default: CHIPID_PASSPHRASE, else a prompt)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageErrorf("%v (see %s --help)", err, cmd.CommandPath())
+		return usageErrorf("%s (see %s --help)", flagMistake(cmd, err), cmd.CommandPath())
 	})
 	for _, verb := range verbs {
 		root.AddCommand(verb(a))
@@ -80,4 +82,26 @@ func requireSubcommands(cmd *cobra.Command) {
 		}
 		return usageErrorf("%s (see %s --help)", msg, cmd.CommandPath())
 	}
+}
+
+// flagValue is how pflag words a value that it cannot read; behind it stands
+// what Go's parser said.
+var flagValue = regexp.MustCompile(`^invalid argument (".*") for "(?:-\w, )?--([a-z-]+)" flag: (.*)$`)
+
+// flagMistake says what is wrong with a flag, in words that need no Go.
+func flagMistake(cmd *cobra.Command, err error) string {
+	m := flagValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err.Error()
+	}
+	takes := map[string]string{
+		"int": "a whole number", "duration": "a time such as 30s, 5m or 24h", "bool": "true or false",
+	}[cmd.Flag(m[2]).Value.Type()]
+	switch {
+	case takes == "":
+		return fmt.Sprintf("--%s: %s", m[2], m[3])
+	case strings.Contains(m[3], "out of range"):
+		return fmt.Sprintf("--%s: %s is too large", m[2], m[1])
+	}
+	return fmt.Sprintf("--%s takes %s, not %s", m[2], takes, m[1])
 }

@@ -20,6 +20,7 @@ import (
 	tuslog "golang.org/x/exp/slog"
 
 	"chipid/enroll/packet"
+	"chipid/pki/durable"
 )
 
 // statusOf is the HTTP status that goes with a code; lasting refusals that are
@@ -42,7 +43,7 @@ func refusalOf(err error) *packet.Refusal {
 	switch {
 	case errors.As(err, &r):
 		return r
-	case isDiskFull(err):
+	case durable.IsFull(err):
 		return packet.Refusef(packet.DiskFull, "the hub's disk is full: free space there, then send again")
 	default:
 		return packet.Refusef(packet.HubFailed, "the hub could not do its work: see its log")

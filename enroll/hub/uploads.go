@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	tus "github.com/tus/tusd/v2/pkg/handler"
@@ -294,8 +293,4 @@ func (u *uploads) fault(what, id string, err error) error {
 // GetReader is never called: downloads are switched off.
 func (up *upload) GetReader(context.Context) (io.ReadCloser, error) {
 	return nil, tus.ErrNotImplemented
-}
-
-func isDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

@@ -3,12 +3,12 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	berrors "go.etcd.io/bbolt/errors"
 
 	"chipid/enroll"
+	"chipid/pki/durable"
 )
 
 // ErrNotFound is returned for an id or a number of which there is no application.
@@ -65,21 +65,10 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, berrors.ErrTimeout):
 		return ErrLocked
-	case isOutOfRoom(err):
+	case durable.IsFull(err):
 		return fmt.Errorf("%w (%w)", ErrDiskFull, err)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
 		return fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
 	return err
-}
-
-// isOutOfRoom looks at the words too: where bbolt cannot make its file larger,
-// it hands on the text of the system's error and not the error.
-func isOutOfRoom(err error) bool {
-	for _, full := range outOfRoom() {
-		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package queue
+package durable
 
 import "syscall"
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// TestInterruptAtPrompt: Ctrl-C at the question for a passphrase ends the
+// command and leaves a terminal that echoes.
+func TestInterruptAtPrompt(t *testing.T) {
+	t.Setenv("CHIPID_PASSPHRASE", "")
+	terminal := openTerminal(t)
+	before, err := term.GetState(int(terminal.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newApp()
+	a.in = terminal
+	asked, questions := io.Pipe()
+	a.err = questions
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.passphrase()
+		done <- err
+		questions.Close()
+	}()
+	question := make([]byte, len("Passphrase: "))
+	if _, err := io.ReadFull(asked, question); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, asked)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	got := <-done
+	if text := a.plain(t.Context(), got); text != "interrupted" {
+		t.Errorf("the command ended with %q", text)
+	}
+	after, err := term.GetState(int(terminal.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *before != *after {
+		t.Error("the terminal was left as the prompt made it")
+	}
+}
+
+// openTerminal gives the near end of a pseudo-terminal.
+func openTerminal(t *testing.T) *os.File {
+	t.Helper()
+	far, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("this computer has no pseudo-terminals:", err)
+	}
+	t.Cleanup(func() { far.Close() })
+	if err := unix.IoctlSetPointerInt(int(far.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(far.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	return near
+}
+
+// TestPlain: what any room may meet is told with what to do about it.
+func TestPlain(t *testing.T) {
+	stopped, stop := context.WithCancelCause(t.Context())
+	stop(fmt.Errorf("interrupt signal received"))
+	full := &os.PathError{Op: "write", Path: "CARD/DG1.bin", Err: syscall.ENOSPC}
+	denied := &os.PathError{Op: "open", Path: "PKI/csca/csca.key", Err: syscall.EACCES}
+	for _, c := range []struct {
+		ctx    context.Context
+		err    error
+		vi, en string
+	}{
+		{stopped, fmt.Errorf("read the chip: %w", context.Canceled), "read the chip: đã dừng theo yêu cầu", "read the chip: interrupted"},
+		{stopped, fmt.Errorf("sync: %w", context.Cause(stopped)), "sync: đã dừng theo yêu cầu", "sync: interrupted"},
+		{t.Context(), full, "đĩa đã đầy: hãy giải phóng chỗ rồi làm lại (", "the disk is full: free some space and do it again (write CARD/DG1.bin"},
+		{t.Context(), denied, "hãy chạy bằng người dùng có quyền", "permission denied; run it as a user who may use this folder"},
+		{t.Context(), io.ErrUnexpectedEOF, "unexpected EOF", "unexpected EOF"},
+	} {
+		for lang, want := range map[string]string{"vi": c.vi, "en": c.en} {
+			a := &app{lang: lang, out: &bytes.Buffer{}, err: &bytes.Buffer{}}
+			if got := a.plain(c.ctx, c.err); !strings.Contains(got, want) {
+				t.Errorf("%s: %q, want %q", lang, got, want)
+			}
+		}
+	}
+}
