@@ -15,6 +15,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/mrz"
 	"chipid/card/passiveauth"
+	"chipid/pki/cert"
 	"chipid/pki/trust"
 )
 
@@ -134,6 +135,12 @@ func notRun(code, en, vi string) Outcome {
 	return Outcome{Status: NotRun, Code: code, Reason: en, ReasonVI: vi}
 }
 
+// because adds what the reason, which a clerk reads, leaves out.
+func (o Outcome) because(detail string) Outcome {
+	o.Detail = detail
+	return o
+}
+
 // denied tells whether the chip said that it does not have a file.
 func (c *checker) denied(f lds.File) bool {
 	return c.evidence.Refused[f.String()] == iso7816.SWFileNotFound
@@ -147,18 +154,20 @@ func (c *checker) passiveAuthentication() Outcome {
 			"chip không có EF.SOD: dữ liệu không được ai ký")
 	case errors.Is(err, passiveauth.ErrNoSOD):
 		if why, faulty := c.evidence.Faulty[lds.EFSOD.String()]; faulty {
-			return failed("sod_unreadable", "EF.SOD, which carries the signature, could not be read: "+why,
-				"không đọc được EF.SOD chứa chữ ký")
+			return failed("sod_unreadable", "EF.SOD, which carries the signature, could not be read",
+				"không đọc được EF.SOD chứa chữ ký").because(why)
 		}
 		return missing("no_sod", "EF.SOD, which carries the signature, is not there", "thiếu EF.SOD chứa chữ ký")
+	case errors.Is(err, cert.ErrUnsupported):
+		return uncheckedSignature(err)
 	case err != nil:
-		return failed("sod_malformed", "EF.SOD, which carries the signature, is damaged: "+err.Error(),
-			"EF.SOD chứa chữ ký bị hỏng")
+		return failed("sod_malformed", "EF.SOD, which carries the signature, is damaged",
+			"EF.SOD chứa chữ ký bị hỏng").because(err.Error())
 	}
 	c.passive = result
-	if result.Signature != nil {
-		return failed("bad_signature", "the signature over the data does not hold: "+result.Signature.Error(),
-			"chữ ký trên dữ liệu không hợp lệ")
+	if errors.Is(result.Signature, passiveauth.ErrSigner) {
+		return failed("bad_signature", "the signature over the data does not hold",
+			"chữ ký trên dữ liệu không hợp lệ").because(result.Signature.Error())
 	}
 	var changed, unsigned, unread []string
 	for _, g := range result.DataGroups {
@@ -182,14 +191,17 @@ func (c *checker) passiveAuthentication() Outcome {
 		return failed("data_group_unsigned", list+" is on the chip and nobody has signed it",
 			list+" có trên chip nhưng không được ký")
 	}
+	if result.Signature != nil {
+		return uncheckedSignature(result.Signature)
+	}
 	// What the holder is recognised by must be there, as it was signed.
 	for _, f := range []lds.File{lds.DG1, lds.DG2} {
 		if !slices.Contains(unread, f.String()) {
 			continue
 		}
 		if why, faulty := c.evidence.Faulty[f.String()]; faulty {
-			return failed("data_group_unreadable", fmt.Sprintf("%s is signed and cannot be read: %s", f, why),
-				fmt.Sprintf("%s đã được ký nhưng không đọc được", f))
+			return failed("data_group_unreadable", fmt.Sprintf("%s is signed and cannot be read", f),
+				fmt.Sprintf("%s đã được ký nhưng không đọc được", f)).because(why)
 		}
 		if c.denied(f) {
 			return failed("data_group_removed", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out", f),
@@ -199,12 +211,23 @@ func (c *checker) passiveAuthentication() Outcome {
 	if _, ok := c.doc.Get(lds.DG1); !ok {
 		return missing("no_dg1", "DG1, which says whose document this is, was not read", "chưa đọc DG1 (thông tin chủ thẻ)")
 	}
+	if slices.Contains(unread, lds.DG2.String()) {
+		return missing("no_dg2", "DG2, the signed portrait, was not read: it is not known whose face belongs to this document",
+			"chưa đọc DG2 (ảnh đã ký) nên không biết ảnh của chủ thẻ")
+	}
 	en, vi := "every data group that was read is what was signed", "mọi nhóm dữ liệu đã đọc đều khớp chữ ký"
 	if unread != nil {
 		list := strings.Join(unread, ", ")
 		en, vi = en+" (not read: "+list+")", vi+" (chưa đọc: "+list+")"
 	}
 	return passed("", en, vi)
+}
+
+// uncheckedSignature is neither good nor bad: this program does not know the
+// algorithm or the curve, or has not the signer's certificate.
+func uncheckedSignature(why error) Outcome {
+	return missing("signature_unchecked", "this program cannot check the kind of signature that the data carry, or lacks the signer's certificate",
+		"chương trình chưa kiểm tra được loại chữ ký này, hoặc thiếu chứng thư bên ký").because(why.Error())
 }
 
 func (c *checker) trust() (authority, revocation Outcome) {
@@ -328,6 +351,14 @@ func (c *checker) accessControl() Outcome {
 		return *changed
 	}
 	access := c.evidence.Access
+	if access.OtherZone {
+		// A chip makes its access keys of its own zone. This one stands in for
+		// another: it is in another's card, or is relayed from elsewhere.
+		check := failed("other_zone", "the chip opened with a machine readable zone that is not the one in its data: chip and card do not belong together",
+			"chip mở được bằng vùng MRZ khác với dữ liệu trong chip: chip và thẻ không thuộc về nhau")
+		check.Protocol = access.Protocol
+		return check
+	}
 	switch {
 	case c.evidence.Origin == OriginFiles:
 		return notRun("files_only", "these are files, no chip was read", "chỉ có tệp, không đọc từ chip")
@@ -339,13 +370,15 @@ func (c *checker) accessControl() Outcome {
 	check := passed("", fmt.Sprintf("opened with the %s", access.Password), fmt.Sprintf("mở bằng %s", access.Password))
 	check.Protocol = access.Protocol
 	if len(access.Attempts) > 0 {
-		var before []string
+		var before, why []string
 		for _, a := range access.Attempts {
-			before = append(before, a.Protocol+" ("+a.Error+")")
+			before = append(before, a.Protocol)
+			why = append(why, a.Protocol+": "+a.Error)
 		}
 		check.Code = "fallback"
 		check.Reason += "; passed over: " + strings.Join(before, ", ")
 		check.ReasonVI += "; đã bỏ qua: " + strings.Join(before, ", ")
+		check.Detail = strings.Join(why, "; ")
 	}
 	return check
 }
@@ -361,7 +394,7 @@ func (c *checker) changedCardAccess() *Outcome {
 	var check Outcome
 	switch {
 	case c.cardAccessErr != nil:
-		check = failed("card_access_malformed", "EF.CardAccess is damaged: "+c.cardAccessErr.Error(), "EF.CardAccess bị hỏng")
+		check = failed("card_access_malformed", "EF.CardAccess is damaged", "EF.CardAccess bị hỏng").because(c.cardAccessErr.Error())
 	case c.cardAccess == nil && c.evidence.Origin == OriginFiles:
 		return nil
 	case c.cardAccess == nil:
@@ -373,8 +406,9 @@ func (c *checker) changedCardAccess() *Outcome {
 			return nil
 		}
 		check = failed("downgrade",
-			fmt.Sprintf("EF.CardAccess offers %s, the signed DG14 %s: access control was tampered with", list(shown), list(signed)),
-			fmt.Sprintf("EF.CardAccess có %s, DG14 đã ký có %s: kiểm soát truy cập bị can thiệp", list(shown), list(signed)))
+			"EF.CardAccess does not offer the access control that the signed DG14 offers: it was tampered with",
+			"EF.CardAccess khác với DG14 đã ký: kiểm soát truy cập bị can thiệp",
+		).because(fmt.Sprintf("EF.CardAccess offers %s, DG14 %s", list(shown), list(signed)))
 	}
 	check.Protocol = c.evidence.Access.Protocol
 	return &check
@@ -414,8 +448,8 @@ func (c *checker) optionsGap(f lds.File, what, whatVI string) *Outcome {
 		check = failed("stripped", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out, as on a copy that cannot pass %s", f, what),
 			fmt.Sprintf("%s đã được ký nhưng không có trên chip: dấu hiệu sao chép để tránh %s", f, whatVI))
 	case c.evidence.Faulty[f.String()] != "":
-		check = failed("unreadable", fmt.Sprintf("%s is signed and cannot be read: %s", f, c.evidence.Faulty[f.String()]),
-			fmt.Sprintf("%s đã được ký nhưng không đọc được", f))
+		check = failed("unreadable", fmt.Sprintf("%s is signed and cannot be read", f),
+			fmt.Sprintf("%s đã được ký nhưng không đọc được", f)).because(c.evidence.Faulty[f.String()])
 	default:
 		check = missing("not_read", fmt.Sprintf("%s was not read, so that %s could not be run", f, what),
 			fmt.Sprintf("chưa đọc %s nên chưa thể %s", f, whatVI))
@@ -434,18 +468,14 @@ func (c *checker) chipAuthentication() Outcome {
 	}
 	run := c.evidence.ChipAuthentication
 	if !c.signed(lds.DG14) {
-		if c.cardAccess != nil && len(c.cardAccess.ChipAuthentication) > 0 {
-			return missing("unsigned_offer", "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
-				"EF.CardAccess có xác thực chip nhưng không có DG14 đã ký chứa khóa")
-		}
-		return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+		return c.noChipKey()
 	}
 	if c.optionsErr != nil {
-		return missing("dg14_malformed", "the signed DG14 cannot be understood: "+c.optionsErr.Error(), "không hiểu được nội dung DG14")
+		return missing("dg14_malformed", "the signed DG14 cannot be understood", "không hiểu được nội dung DG14").because(c.optionsErr.Error())
 	}
 	offers := eac.Offers(*c.options)
 	if len(offers) == 0 {
-		return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+		return c.noChipKey()
 	}
 	check := func() Outcome {
 		switch {
@@ -453,11 +483,10 @@ func (c *checker) chipAuthentication() Outcome {
 			return missing("not_run", "the document offers chip authentication and it was not run: a copy would look the same",
 				"giấy tờ có xác thực chip nhưng chưa thực hiện: không phân biệt được bản sao")
 		case run.Unsupported != "":
-			return missing("unsupported", "this program cannot run the chip authentication offered: "+run.Unsupported,
-				"chương trình chưa hỗ trợ loại xác thực chip này")
+			return unsupportedChipAuthentication(run.Unsupported)
 		case run.Transcript == nil:
-			return failed("clone", "the chip does not have the private key to the public key in its signed data: it is a copy ("+run.Refused+")",
-				"chip không có khóa bí mật ứng với dữ liệu đã ký: đây là bản sao")
+			return failed("clone", "the chip does not have the private key to the public key in its signed data: it is a copy",
+				"chip không có khóa bí mật ứng với dữ liệu đã ký: đây là bản sao").because(run.Refused)
 		}
 		offer, ok := run.Transcript.Offer(*c.options)
 		if !ok {
@@ -465,10 +494,10 @@ func (c *checker) chipAuthentication() Outcome {
 				"xác thực chip dùng giao thức hoặc khóa không có trong DG14 đã ký")
 		}
 		if err := eac.VerifyTranscript(*run.Transcript, offer.Info, offer.Key); errors.Is(err, eac.ErrUnsupported) {
-			return missing("unsupported", err.Error(), "chương trình chưa hỗ trợ loại xác thực chip này")
+			return unsupportedChipAuthentication(err.Error())
 		} else if err != nil {
-			return failed("clone", "the chip did not prove that it has the private key to the public key in its signed data: "+err.Error(),
-				"chip không chứng minh được có khóa bí mật ứng với dữ liệu đã ký")
+			return failed("clone", "the chip did not prove that it has the private key to the public key in its signed data",
+				"chip không chứng minh được có khóa bí mật ứng với dữ liệu đã ký").because(err.Error())
 		}
 		return passed("", "the chip has the private key to the public key in its signed data: it is no copy",
 			"chip có khóa bí mật ứng với dữ liệu đã ký: không phải bản sao")
@@ -477,24 +506,24 @@ func (c *checker) chipAuthentication() Outcome {
 	if run != nil && run.Protocol != "" {
 		check.Protocol = run.Protocol
 	}
-	return c.comparedOffers(check)
+	return check
 }
 
-// comparedOffers fails a chip whose EF.CardAccess offers chip authentication
-// that its signed DG14 does not.
-func (c *checker) comparedOffers(check Outcome) Outcome {
-	if c.cardAccess == nil || check.Status == Failed {
-		return check
+func unsupportedChipAuthentication(why string) Outcome {
+	return missing("unsupported", "this program cannot run the chip authentication that the document offers",
+		"chương trình chưa hỗ trợ loại xác thực chip này").because(why)
+}
+
+// noChipKey is a document whose signed data groups have no key for chip
+// authentication. That EF.CardAccess offers it all the same (documents with
+// version 2 of the protocols have the key elsewhere) is a proof not given. Where
+// DG14 has a key, what else the unsigned EF.CardAccess offers does not matter.
+func (c *checker) noChipKey() Outcome {
+	if c.cardAccess != nil && len(c.cardAccess.ChipAuthentication) > 0 {
+		return missing("unsigned_offer", "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
+			"EF.CardAccess có xác thực chip nhưng không có DG14 đã ký chứa khóa")
 	}
-	for _, shown := range c.cardAccess.ChipAuthentication {
-		if !slices.ContainsFunc(c.options.ChipAuthentication, func(i lds.ChipAuthenticationInfo) bool { return i.Protocol.Equal(shown.Protocol) }) {
-			failure := failed("downgrade", fmt.Sprintf("EF.CardAccess offers %s and the signed DG14 does not", shown.Name()),
-				fmt.Sprintf("EF.CardAccess có %s nhưng DG14 đã ký không có", shown.Name()))
-			failure.Protocol = check.Protocol
-			return failure
-		}
-	}
-	return check
+	return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
 }
 
 func (c *checker) activeAuthentication() Outcome {
@@ -507,7 +536,7 @@ func (c *checker) activeAuthentication() Outcome {
 	raw, _ := c.doc.Get(lds.DG15)
 	key, err := lds.DecodeDG15(raw)
 	if err != nil {
-		return missing("dg15_malformed", "the signed DG15 cannot be understood: "+err.Error(), "không hiểu được nội dung DG15")
+		return missing("dg15_malformed", "the signed DG15 cannot be understood", "không hiểu được nội dung DG15").because(err.Error())
 	}
 	run := c.evidence.ActiveAuthentication
 	switch {
@@ -515,16 +544,17 @@ func (c *checker) activeAuthentication() Outcome {
 		return missing("not_run", "the document offers active authentication and it was not run: a copy would look the same",
 			"giấy tờ có xác thực chủ động nhưng chưa thực hiện: không phân biệt được bản sao")
 	case run.Unsupported != "":
-		return missing("unsupported", "active authentication could not be run: "+run.Unsupported, "chưa thực hiện được xác thực chủ động")
+		return missing("unsupported", "active authentication could not be run", "chưa thực hiện được xác thực chủ động").because(run.Unsupported)
 	case run.Refused != "":
-		return failed("clone", "the chip does not sign with the private key to the public key in its signed data: it is a copy ("+run.Refused+")",
-			"chip không ký được bằng khóa bí mật ứng với dữ liệu đã ký: đây là bản sao")
+		return failed("clone", "the chip does not sign with the private key to the public key in its signed data: it is a copy",
+			"chip không ký được bằng khóa bí mật ứng với dữ liệu đã ký: đây là bản sao").because(run.Refused)
 	}
 	if err := activeauth.Verify(key, c.signatureInfo(), run.Challenge, run.Response); errors.Is(err, activeauth.ErrUnsupported) {
-		return missing("unsupported", err.Error(), "chương trình chưa hỗ trợ loại xác thực chủ động này")
+		return missing("unsupported", "this program does not know the algorithm of this active authentication",
+			"chương trình chưa hỗ trợ loại xác thực chủ động này").because(err.Error())
 	} else if err != nil {
-		return failed("clone", "the chip's signature is not by the private key to the public key in its signed data: "+err.Error(),
-			"chữ ký của chip không khớp khóa trong dữ liệu đã ký")
+		return failed("clone", "the chip's signature is not by the private key to the public key in its signed data",
+			"chữ ký của chip không khớp khóa trong dữ liệu đã ký").because(err.Error())
 	}
 	return passed("", "the chip signed our challenge with the private key to the public key in its signed data",
 		"chip đã ký thử thách bằng khóa bí mật ứng với dữ liệu đã ký")
@@ -558,7 +588,9 @@ func (c *checker) validity() Outcome {
 	if info == nil {
 		return missing("no_mrz", "the date of expiry is not known, since DG1 was not read or is damaged", "không biết ngày hết hạn vì thiếu DG1")
 	}
-	if c.path != nil && c.path.Status == trust.NotYetValid {
+	// Who signed must have been there to sign, trusted or not.
+	if c.path != nil && c.path.Status == trust.NotYetValid ||
+		c.passive != nil && c.passive.Signer != nil && c.at.Before(c.passive.Signer.NotBefore) {
 		return missing("clock", "the clock is wrong, so it is not known whether the document has expired", "đồng hồ máy sai nên không biết giấy tờ còn hạn hay không")
 	}
 	expiry, err := mrz.ExpiryDate(info.DateOfExpiry, c.at)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -60,6 +61,15 @@ type Evidence struct {
 	Traffic              reader.Traffic        `cbor:"traffic"`
 }
 
+// String, GoString and LogValue keep the holder out of logs and messages.
+func (e Evidence) String() string {
+	return fmt.Sprintf("evidence of %d files from %s (not shown)", len(e.Files), e.Origin)
+}
+
+func (e Evidence) GoString() string { return e.String() }
+
+func (e Evidence) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
 // ChipAuthentication records a run of it, good or bad.
 type ChipAuthentication struct {
 	Protocol    string          `cbor:"protocol"`
@@ -91,6 +101,10 @@ type Access struct {
 	Protocol string          `cbor:"protocol,omitempty"` // the one that succeeded: PACE-…, BAC; empty for an open chip
 	Password string          `cbor:"password,omitempty"` // CAN or MRZ; the password itself is not kept
 	Attempts []AccessAttempt `cbor:"attempts,omitempty"` // those before it that did not, in order
+
+	// OtherZone says that the chip opened with a machine readable zone which is
+	// not the one in its DG1.
+	OtherZone bool `cbor:"otherZone,omitempty"`
 }
 
 // AccessAttempt is a way in that was tried or passed over.
@@ -186,6 +200,10 @@ func (e *Evidence) validate() error {
 		return fmt.Errorf("%w: it is of version %d, this program reads version %d", ErrEvidence, e.Version, evidenceVersion)
 	case e.Origin != OriginChip && e.Origin != OriginFiles:
 		return fmt.Errorf("%w: its origin is %.40q", ErrEvidence, e.Origin)
+	}
+	// Beyond these years no JSON can carry the time.
+	if y := e.ReadAt.UTC().Year(); !e.ReadAt.IsZero() && (y < 1 || y > 9999) {
+		return fmt.Errorf("%w: it was read at no time that there is", ErrEvidence)
 	}
 	for _, names := range [][]string{
 		slices.Collect(maps.Keys(e.Files)), slices.Collect(maps.Keys(e.Refused)), slices.Collect(maps.Keys(e.Faulty)),

@@ -3,6 +3,8 @@ package inspect
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"chipid/card/biometric"
@@ -30,6 +32,11 @@ type Fields struct {
 
 	mrz *mrz.Info
 }
+
+// Format and LogValue keep the holder out of logs and messages.
+func (f Fields) Format(s fmt.State, _ rune) { io.WriteString(s, "fields of a document (not shown)") }
+
+func (f Fields) LogValue() slog.Value { return slog.StringValue("fields of a document (not shown)") }
 
 // Photo describes the portrait; its octets are in DG2.
 type Photo struct {

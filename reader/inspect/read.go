@@ -15,6 +15,7 @@ import (
 	"chipid/card/eac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/mrz"
 	"chipid/card/pace"
 	"chipid/card/passiveauth"
 	"chipid/pki/curve"
@@ -150,7 +151,28 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
+	r.compareZones()
 	return r.activeAuthentication(ctx)
+}
+
+// compareZones holds the zone that opened the chip against the one in DG1. The
+// zone itself is not kept: it is what opens the chip.
+func (r *run) compareZones() {
+	raw, ok := r.e.Files[lds.DG1.String()]
+	if !ok || r.e.Access.Password != (pace.Password{Ref: pace.RefMRZ}).Name() {
+		return
+	}
+	info, err := lds.DecodeDG1(raw)
+	if err != nil && !errors.Is(err, mrz.ErrCheckDigit) {
+		return // Check says so
+	}
+	p := r.o.Passwords
+	opened, err := bac.MRZInformation(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
+	if err != nil {
+		return // such a zone opens nothing
+	}
+	held, err := bac.MRZInformation(info.DocumentNumber, info.DateOfBirth, info.DateOfExpiry)
+	r.e.Access.OtherZone = err == nil && held != opened
 }
 
 // masterFiles reads what stands outside the application. A chip may have none

@@ -37,6 +37,7 @@ type Outcome struct {
 	Code     string `json:"code,omitempty"`     // the reason as one stable word, for programs
 	Reason   string `json:"reason,omitempty"`
 	ReasonVI string `json:"reasonVi,omitempty"`
+	Detail   string `json:"detail,omitempty"` // what the program knows beyond the reason, for whoever looks into it
 
 	needed bool // for Genuine; of one that was NotRun or has NoTrustAnchor
 }

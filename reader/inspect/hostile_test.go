@@ -1,0 +1,261 @@
+package inspect_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"chipid/card/chip"
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/perso"
+	"chipid/card/tlv"
+	"chipid/pki/trust"
+	"chipid/reader"
+	"chipid/reader/inspect"
+)
+
+// A signature by an algorithm that this program does not know is nothing
+// against the document, and nothing for it; what contradicts EF.SOD is.
+func TestUncheckedSignature(t *testing.T) {
+	vn, _ := states(t)
+	e := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	sod := e.Files["EF_SOD"]
+	ecdsaSHA256 := []byte{0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02}
+	at := bytes.LastIndex(sod, ecdsaSHA256)
+	if at < 0 {
+		t.Fatal("EF.SOD is not signed by ECDSA with SHA-256")
+	}
+	sod[at+len(ecdsaSHA256)-1] = 0x09
+	wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Undetermined, "passiveAuthentication", inspect.NotRun, "signature_unchecked"})
+	e.Files["DG13"][20] ^= 1
+	wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Rejected, "passiveAuthentication", inspect.Failed, "data_group_changed"})
+}
+
+// A chip that keeps the signed portrait to itself does not show whose it is.
+func TestWithheldPortrait(t *testing.T) {
+	vn, _ := states(t)
+	original := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	for _, sw := range []iso7816.StatusWord{iso7816.SWSecurityStatus, iso7816.SWConditionsNotSatisfied, 0x6F00, 0} {
+		e := roundTrip(t, original)
+		delete(e.Files, "DG2")
+		if sw != 0 {
+			e.Refused = map[string]iso7816.StatusWord{"DG2": sw}
+		}
+		wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Undetermined, "passiveAuthentication", inspect.NotRun, "no_dg2"})
+	}
+}
+
+// A chip derives its access keys from its own machine readable zone. One that
+// opens with another, printed on what it is glued into or asked for by what
+// relays it, is not the chip of that print, however genuine its data are.
+func TestOpenedWithAnotherZone(t *testing.T) {
+	vn, utopia := states(t)
+	for name, of := range map[string]state{"vn": vn, "utopia": utopia} {
+		printed := of.secrets
+		printed.DocumentNumber = "L898902C3"
+		steps, err := perso.Script(of.doc, of.secrets, perso.ChipID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced := false
+		for i := range steps {
+			if c := &steps[i].Command; c.INS == perso.InsPutData && c.P2 == byte(perso.PutMRZ) && c.P1 == 0 {
+				c.Data = tlv.Encode(tlv.Tag(perso.PutMRZ),
+					tlv.Encode(perso.TagDocumentNumber, []byte(printed.DocumentNumber)),
+					tlv.Encode(perso.TagDateOfBirth, []byte(printed.DateOfBirth)),
+					tlv.Encode(perso.TagDateOfExpiry, []byte(printed.DateOfExpiry)))
+				replaced = true
+			}
+		}
+		if !replaced {
+			t.Fatal("the script has no MRZ password")
+		}
+		c, err := chip.New(chip.Options{Rand: rand.Reader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reader.Personalise(context.Background(), reader.NewChipTransport(c), steps, nil); err != nil {
+			t.Fatal(err)
+		}
+		e := read(t, reader.NewChipTransport(c), zone(printed))
+		wantReport(t, inspect.Check(roundTrip(t, e), of.store(t), now), wanted{inspect.Rejected, "accessControl", inspect.Failed, "other_zone"})
+		if name == "vn" { // the CAN says nothing of the zone
+			c.Reset()
+			wantVerdict(t, inspect.Check(read(t, reader.NewChipTransport(c), can(printed)), of.store(t), now), inspect.Genuine)
+		}
+	}
+}
+
+// A clock before the signer's first day says nothing about a date of expiry,
+// whether or not the signer is known.
+func TestWrongClockWithoutAnchor(t *testing.T) {
+	vn, _ := states(t)
+	e := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	r := inspect.Check(e, trust.New(), time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
+	wantReport(t, r, wanted{inspect.Undetermined, "validity", inspect.NotRun, "clock"})
+}
+
+// EF.CardAccess of documents with version 2 of the protocols offers chip
+// authentication that DG14 does not repeat. Nobody has signed that, and it
+// takes nothing from a proof that was given; without any, it is a gap.
+func TestUnsignedOfferOfChipAuthentication(t *testing.T) {
+	vn, _ := states(t)
+	doc := clone(vn.doc)
+	infos, err := lds.DecodeCardAccess(must(doc.Get(lds.EFCardAccess)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos.ChipAuthentication = append(infos.ChipAuthentication, lds.ChipAuthenticationInfo{
+		Protocol: lds.OIDChipAuthentication(lds.ECDH, iso7816.AES256), Version: 2,
+	})
+	access, err := lds.EncodeCardAccess(infos)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.EFCardAccess, access)
+	e := read(t, reader.NewChipTransport(card(t, doc, vn.secrets)), can(vn.secrets))
+	wantVerdict(t, inspect.Check(e, vn.store(t), now), inspect.Genuine)
+
+	// Signed DG14 without a key, no DG15.
+	options, err := lds.DecodeDG14(must(doc.Get(lds.DG14)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.ChipAuthentication, options.ChipAuthenticationPublicKeys, options.ActiveAuthentication = nil, nil, nil
+	dg14, err := lds.EncodeDG14(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.DG14, dg14)
+	doc.Delete(lds.DG15)
+	hideTag(t, doc, lds.DG15)
+	vn.sign(t, doc)
+	secrets := vn.secrets
+	secrets.ChipAuthentication, secrets.KeyID, secrets.ActiveAuthentication = nil, nil, nil
+	e = read(t, forgedChip(t, doc, secrets), can(secrets))
+	wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Undetermined, "chipAuthentication", inspect.NotRun, "unsigned_offer"})
+}
+
+func hideTag(t *testing.T, doc *lds.Document, f lds.File) {
+	t.Helper()
+	common, err := lds.NewCommon(doc.DataGroups())
+	if err != nil {
+		t.Fatal(err)
+	}
+	com, err := lds.EncodeCOM(common)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.EFCOM, com)
+}
+
+// technical are words that a clerk has no use for: names of packages, status
+// words, object identifiers, octets in hex.
+var technical = regexp.MustCompile(`\b(iso7816|pace|bac|eac|lds|tlv|cms|cert|curve|mrz|biometric|activeauth|passiveauth)\b: |\b6[0-9A-F]{3}\b|\b9[0-9A-F]{3}\b(?:[^-]|$)|SW |asn1|DO'|%!`)
+
+// The reasons are for clerks. What the program knows beyond is in the detail.
+func TestReasonsAreForClerks(t *testing.T) {
+	vn, _ := states(t)
+	good := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	details := 0
+	for name, spoil := range map[string]func(*inspect.Evidence){
+		"nothing":     func(*inspect.Evidence) {},
+		"SOD damaged": func(e *inspect.Evidence) { e.Files["EF_SOD"] = []byte{0x77, 0x01, 0x30} },
+		"SOD unreadable": func(e *inspect.Evidence) {
+			delete(e.Files, "EF_SOD")
+			e.Faulty = map[string]string{"EF_SOD": "read EF_SOD: tlv: cut"}
+		},
+		"signature":      func(e *inspect.Evidence) { s := e.Files["EF_SOD"]; s[len(s)-1] ^= 1 },
+		"DG2 unreadable": func(e *inspect.Evidence) { delete(e.Files, "DG2"); e.Faulty = map[string]string{"DG2": "iso7816: no"} },
+		"DG14 unreadable": func(e *inspect.Evidence) {
+			delete(e.Files, "DG14")
+			e.Faulty = map[string]string{"DG14": "iso7816: no"}
+		},
+		"CardAccess damaged": func(e *inspect.Evidence) { e.Files["EF_CardAccess"] = []byte{0x31, 0x01, 0x30} },
+		"CardAccess changed": func(e *inspect.Evidence) { e.Files["EF_CardAccess"] = []byte{0x31, 0x00} },
+		"CA refused": func(e *inspect.Evidence) {
+			e.ChipAuthentication.Transcript, e.ChipAuthentication.Refused = nil, "CA: iso7816: secure messaging failed: SW 6988"
+		},
+		"CA unsupported": func(e *inspect.Evidence) { e.ChipAuthentication.Unsupported = "eac: no such thing" },
+		"CA wrong":       func(e *inspect.Evidence) { e.ChipAuthentication.Transcript.Response[3] ^= 1 },
+		"AA refused": func(e *inspect.Evidence) {
+			e.ActiveAuthentication.Response, e.ActiveAuthentication.Refused = nil, "active authentication: SW 6A88"
+		},
+		"AA unsupported": func(e *inspect.Evidence) { e.ActiveAuthentication.Unsupported = "iso7816: cut" },
+		"AA wrong":       func(e *inspect.Evidence) { e.ActiveAuthentication.Challenge[0] ^= 1 },
+		"PACE passed over": func(e *inspect.Evidence) {
+			e.Access = inspect.Access{Protocol: "BAC", Password: "MRZ", Attempts: []inspect.AccessAttempt{{Protocol: "PACE-ECDH-GM-AES-CBC-CMAC-128", Error: "pace: SW 6A80"}}}
+		},
+	} {
+		e := roundTrip(t, good)
+		if e.Refused == nil {
+			e.Refused = map[string]iso7816.StatusWord{}
+		}
+		spoil(e)
+		r := inspect.Check(e, vn.store(t), now)
+		for _, c := range r.Checks.All() {
+			for _, lang := range []string{"en", "vi"} {
+				if technical.MatchString(c.Text(lang)) {
+					t.Errorf("%s: %s says %q", name, c.Name, c.Text(lang))
+				}
+			}
+			if c.Detail != "" {
+				details++
+				if c.Status == inspect.NotOffered {
+					t.Errorf("%s: %s is not offered and has the detail %q", name, c.Name, c.Detail)
+				}
+			}
+		}
+		raw, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "CA refused" && !strings.Contains(string(raw), `"detail":"CA: iso7816: secure messaging failed: SW 6988"`) {
+			t.Errorf("%s: the detail is not in the report: %s", name, raw)
+		}
+		if name != "nothing" && name != "CardAccess damaged" && r.Verdict == inspect.Genuine && name != "PACE passed over" && !strings.HasSuffix(name, "unsupported") {
+			t.Errorf("%s: %s", name, describe(r))
+		}
+	}
+	if details < 10 {
+		t.Errorf("%d details in all", details)
+	}
+}
+
+// Evidence and the fields of a document are about a person, and logs are read
+// by others.
+func TestNoPersonInLogs(t *testing.T) {
+	_, utopia := states(t)
+	e := read(t, reader.NewChipTransport(card(t, utopia.doc, utopia.secrets)), zone(utopia.secrets))
+	r := inspect.Check(e, utopia.store(t), now)
+	dg1 := fmt.Sprint(e.Files["DG1"][5:30])
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		for _, v := range []any{e, *e, r.Document, *r.Document, r, *r} {
+			s := fmt.Sprintf(verb, v)
+			for _, private := range []string{"ERIKSSON", "D23145890", "19740812", "1974-08-12", strings.Trim(dg1, "[]"), fmt.Sprintf("%x", e.Files["DG1"][5:30])} {
+				if strings.Contains(s, private) {
+					t.Errorf("%s of %T shows %q", verb, v, private)
+				}
+			}
+		}
+	}
+}
+
+// A time that no JSON can carry must not make a report that cannot be told.
+func TestEvidenceFromNoTime(t *testing.T) {
+	vn, _ := states(t)
+	e := inspect.EvidenceFromFiles(vn.doc)
+	for _, at := range []time.Time{time.Unix(1<<40, 0), time.Unix(-1<<40, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		e.ReadAt = at
+		if _, err := e.Marshal(); err == nil {
+			t.Errorf("evidence read at %v was taken", at)
+		}
+	}
+}
