@@ -138,6 +138,7 @@ func (a Application) Format(f fmt.State, _ rune) {
 const (
 	MaxEncoded  = 256 << 10
 	MaxEvidence = 8 // pieces an application
+	MaxEditors  = 16
 )
 
 // ErrEncoding is returned for octets that are no application.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"chipid/enroll"
+	"chipid/enroll/queue"
 )
 
 func newEnrollListCommand(a *app) *cobra.Command {
@@ -33,9 +35,9 @@ func newEnrollListCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		all, err := q.List(wanted...)
-		if err != nil {
-			return err
+		all, damaged := q.List(wanted...)
+		if damaged != nil && !errors.Is(damaged, queue.ErrDamaged) {
+			return damaged
 		}
 		lines := make([]applicationLine, 0, len(all))
 		counts := map[enroll.State]int{}
@@ -44,7 +46,7 @@ func newEnrollListCommand(a *app) *cobra.Command {
 			counts[x.State]++
 		}
 		if a.asJSON {
-			return a.printJSON(map[string]any{"applications": lines, "counts": counts})
+			return errors.Join(damaged, a.printJSON(map[string]any{"applications": lines, "counts": counts}))
 		}
 		for _, l := range lines {
 			a.printf("%s  %-11s  %-12s  %s\n", l.ID, l.State, l.Number, l.FullName)
@@ -62,7 +64,7 @@ func newEnrollListCommand(a *app) *cobra.Command {
 			totals = []string{a.say("không có hồ sơ nào", "no applications")}
 		}
 		a.printf("%s\n", strings.Join(totals, ", "))
-		return nil
+		return damaged // those that open were shown
 	}
 	return cmd
 }

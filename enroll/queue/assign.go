@@ -32,7 +32,7 @@ func (q *Queue) Assign(by string, id enroll.ID, batch string) (*enroll.Applicati
 	if err != nil {
 		return nil, err
 	}
-	if a.Batch == batch && a.AtLine() {
+	if a.State == enroll.Approved && a.Batch == batch && a.AtLine() {
 		return a, nil
 	}
 	return q.alter(by, id, enroll.Assign, batch, func(_ *change, a *enroll.Application) error {

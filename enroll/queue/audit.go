@@ -282,10 +282,11 @@ func step(r *Report, applied map[enroll.ID]*outcome, e *Entry) {
 	if e.From != o.state || enroll.Move(e.Application, e.Action, e.From, e.To) != nil {
 		r.fault(Fault{Sequence: e.Sequence, Application: e.Application, VI: "bước chuyển trạng thái không hợp lệ", EN: "an audit entry makes a step that is not allowed"})
 	}
-	switch e.Action {
-	case enroll.Add, enroll.Amend:
+	before := e.From == "" || e.From == enroll.Draft || e.From == enroll.Complete // the approval
+	switch {
+	case e.Action == enroll.Add, e.Action == enroll.Amend, e.Action == enroll.AttachEvidence && before:
 		o.authors = append(o.authors, enroll.ActorKey(e.Actor))
-	case enroll.Approve:
+	case e.Action == enroll.Approve:
 		for _, author := range o.authors {
 			if author == enroll.ActorKey(e.Actor) {
 				r.fault(Fault{Sequence: e.Sequence, Application: e.Application, VI: "người duyệt cũng là người thu nhận", EN: "an application was approved by one who captured or changed it"})

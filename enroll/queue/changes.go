@@ -122,6 +122,11 @@ func (c *change) put(a *enroll.Application, action enroll.Action, from enroll.St
 	if err != nil {
 		return err
 	}
+	// What would not be read back must not be written: a record that does not
+	// decode is a damaged queue.
+	if _, err := enroll.Decode(encoded); err != nil {
+		return fmt.Errorf("%s: application %s could not be read again if it were kept so: %w", action, a.ID, err)
+	}
 	sealed, err := c.q.vault.seal(c.q.vault.records, string(a.ID), encoded)
 	if err != nil {
 		return err
@@ -381,8 +386,10 @@ func (c *change) sealEvidence(a *enroll.Application, e NewEvidence) (*sealedBlob
 	if e.Role != enroll.OldCard && e.Role != enroll.IssuedCard {
 		return nil, fmt.Errorf("evidence is of an %s or an %s", enroll.OldCard, enroll.IssuedCard)
 	}
-	if len(a.Evidence) >= enroll.MaxEvidence {
-		return nil, fmt.Errorf("application %s has %d pieces of evidence already", a.ID, len(a.Evidence))
+	// Reads of the old card leave a place for the read-back of the new one:
+	// without it a finished card could not be delivered.
+	if room := enroll.MaxEvidence - len(a.Evidence); room <= 0 || room == 1 && e.Role == enroll.OldCard {
+		return nil, fmt.Errorf("application %s has %d chip reads already: reject it and capture it anew", a.ID, len(a.Evidence))
 	}
 	b, err := c.q.sealBlob(evidenceBlob, a.ID, e.Data)
 	if err != nil {
@@ -468,8 +475,8 @@ func (q *Queue) Amend(by string, id enroll.ID, m Amendment) (*enroll.Application
 			c.blobs[b.ref.Name] = a.ID
 			a.Photo = &b.ref
 		}
-		if !knows(a, c.by) {
-			a.Editors = append(a.Editors, c.by)
+		if err := noteEditor(a, c.by); err != nil {
+			return err
 		}
 		problems = enroll.Check(a, c.now)
 		a.State = stateFor(problems)
@@ -478,8 +485,16 @@ func (q *Queue) Amend(by string, id enroll.ID, m Amendment) (*enroll.Application
 	return a, problems, err
 }
 
-func knows(a *enroll.Application, name string) bool {
-	return errors.As(a.MayApprove(name), new(*enroll.FourEyesError))
+// noteEditor remembers who changed an application that nobody has approved.
+func noteEditor(a *enroll.Application, name string) error {
+	if errors.As(a.MayApprove(name), new(*enroll.FourEyesError)) {
+		return nil // known already
+	}
+	if len(a.Editors) >= enroll.MaxEditors {
+		return fmt.Errorf("application %s was changed by %d people already: reject it and capture it anew", a.ID, len(a.Editors))
+	}
+	a.Editors = append(a.Editors, name)
+	return nil
 }
 
 func stateFor(p enroll.Problems) enroll.State {
@@ -533,13 +548,17 @@ func (q *Queue) Reject(by string, id enroll.ID, reason string) (*enroll.Applicat
 		if a.AtLine() {
 			return &AssignedError{ID: id, Batch: a.Batch}
 		}
+		if a.State == enroll.Approved && a.Latest(enroll.IssuedCard) != nil {
+			return fmt.Errorf("reject application %s: %w; its record goes up to the centre", id, ErrHasCard)
+		}
 		a.State, a.Reason = enroll.Rejected, cut(reason)
 		return nil
 	})
 }
 
-// AttachEvidence adds what was read from a chip. The same octets again, as a
-// batch line gives after a crash, change nothing.
+// AttachEvidence adds what was read from a chip. The same octets again change
+// nothing. Before the approval it is a change like any other: who makes it
+// cannot approve.
 func (q *Queue) AttachEvidence(by string, id enroll.ID, e NewEvidence) (*enroll.Application, error) {
 	if a, err := q.Get(id); err != nil {
 		return nil, err
@@ -554,18 +573,26 @@ func (q *Queue) AttachEvidence(by string, id enroll.ID, e NewEvidence) (*enroll.
 			return err
 		}
 		c.blobs[b.ref.Name] = a.ID
+		if a.Approver == "" {
+			if err := noteEditor(a, c.by); err != nil {
+				return err
+			}
+		}
 		return c.keep(b)
 	})
 }
 
 // Quarantine holds an application back at the station, with the reason: a
 // chip that was not found genuine, or the centre's refusal. Nothing of it is
-// lost.
+// lost. One whose card is being made waits for the line (*AssignedError).
 func (q *Queue) Quarantine(by string, id enroll.ID, reason string) (*enroll.Application, error) {
 	if strings.TrimSpace(reason) == "" {
 		return nil, errors.New("quarantine: a reason is needed")
 	}
 	return q.alter(by, id, enroll.Quarantine, reason, func(c *change, a *enroll.Application) error {
+		if a.AtLine() {
+			return &AssignedError{ID: id, Batch: a.Batch}
+		}
 		a.State, a.Reason = enroll.Quarantined, cut(reason)
 		return nil
 	})

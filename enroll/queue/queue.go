@@ -333,28 +333,37 @@ func (q *Queue) ByNumber(profile, number string) (a *enroll.Application, err err
 
 // Each calls f with every application in one of the given states (all, where
 // none is given), the oldest first. f holds up other processes' changes: it
-// should do no slow work.
+// should do no slow work. An application that does not open holds up none of
+// the others: it is told of at the end, with ErrDamaged.
 func (q *Queue) Each(f func(*enroll.Application) error, states ...enroll.State) error {
 	wanted := map[enroll.State]bool{}
 	for _, s := range states {
 		wanted[s] = true
 	}
 	return q.view(func(v *view) error {
-		return v.bucket(bucketRecords).ForEach(func(id, sealed []byte) error {
+		var damaged error
+		err := v.bucket(bucketRecords).ForEach(func(id, sealed []byte) error {
 			a, err := v.openRecord(enroll.ID(id), sealed)
 			if err != nil {
-				return err
+				if damaged == nil {
+					damaged = err
+				}
+				return nil
 			}
 			if len(wanted) > 0 && !wanted[a.State] {
 				return nil
 			}
 			return f(a)
 		})
+		if err != nil {
+			return err
+		}
+		return damaged
 	})
 }
 
 // List gives the applications in one of the given states (all, where none is
-// given), the oldest first.
+// given), the oldest first. With ErrDamaged come those that do open.
 func (q *Queue) List(states ...enroll.State) ([]*enroll.Application, error) {
 	var all []*enroll.Application
 	err := q.Each(func(a *enroll.Application) error {

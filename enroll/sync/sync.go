@@ -164,13 +164,16 @@ func (r *run) all(ctx context.Context) error {
 		}
 		return nil
 	}, enroll.Sent, enroll.Sealed, enroll.Approved)
-	if err != nil {
+	// A record that does not open holds up none of the others; the run is told
+	// to have ended on it.
+	damaged := err
+	if err != nil && !errors.Is(err, queue.ErrDamaged) {
 		return err
 	}
 	ids := slices.Concat(byState[enroll.Sent], byState[enroll.Sealed], byState[enroll.Approved])
 	r.total, r.summary.Waiting = int64(len(ids)), len(ids)
 	if len(ids) == 0 {
-		return nil
+		return damaged
 	}
 	if err := r.greet(ctx); err != nil {
 		return err
@@ -198,7 +201,10 @@ feed:
 	}
 	close(work)
 	workers.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return damaged
 }
 
 // greet makes sure, before any record is touched, that the hub is there, that
@@ -243,13 +249,13 @@ func (r *run) one(ctx context.Context, id enroll.ID) error {
 	packetID, err := r.advance(ctx, id)
 	var refusal *packet.Refusal
 	lasting := errors.As(err, &refusal) && refusal.Code.Lasting()
-	atBatch := errors.As(err, new(*queue.AssignedError)) // given to a batch since this run began
 	if lasting {
 		// The reason is the operator's to read, in the queue and its audit.
 		if _, qerr := r.queue.Quarantine(r.opt.By, id, refusal.Error()); qerr != nil {
 			lasting, err = false, qerr
 		}
 	}
+	atBatch := errors.As(err, new(*queue.AssignedError)) // given to a batch since this run began
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch aside := (Aside{Application: id, Packet: packetID}); {

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"chipid/card/national"
 	"chipid/enroll"
 	"chipid/enroll/hub"
@@ -470,6 +472,30 @@ func TestDamagedRecordDoesNotBlock(t *testing.T) {
 	}
 	s, err := c.run(address)
 	if err != nil || s.Received != 2 || len(s.Failed) != 1 || s.Failed[0].Application != ids[0] {
+		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
+// The same where the record itself does not open.
+func TestUnreadableRecordDoesNotBlock(t *testing.T) {
+	c := newChain(t)
+	address, _ := c.serve()
+	ids := c.approve(3)
+	db, err := bbolt.Open(filepath.Join(c.pki, "station", "queue", "queue.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		records := tx.Bucket([]byte("records"))
+		rotten := bytes.Clone(records.Get([]byte(ids[0])))
+		rotten[40] ^= 1
+		return records.Put([]byte(ids[0]), rotten)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.run(address)
+	if !errors.Is(err, queue.ErrDamaged) || s.Received != 2 || !strings.Contains(s.Stopped, string(ids[0])) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 }
