@@ -382,6 +382,38 @@ func DefaultScheme(pub crypto.PublicKey) Scheme {
 	return 0
 }
 
+// SchemeOf is the scheme that a signer wants: its own choice, where it has a
+// method Scheme that makes one, else the default of its key.
+func SchemeOf(signer crypto.Signer) Scheme {
+	if chooser, ok := signer.(interface{ Scheme() Scheme }); ok && chooser.Scheme() != 0 {
+		return chooser.Scheme()
+	}
+	return DefaultScheme(signer.Public())
+}
+
+// ParseScheme finds a scheme by its name, as String writes it.
+func ParseScheme(name string) (Scheme, error) {
+	msg := ""
+	for _, s := range Schemes() {
+		if s.String() == name {
+			return s, nil
+		}
+		msg += "; " + s.String()
+	}
+	return 0, fmt.Errorf("there is no signature scheme %q; there are%s", name, msg[1:])
+}
+
+// Fits tells whether a key can sign with the scheme.
+func (s Scheme) Fits(pub crypto.PublicKey) bool {
+	switch pub.(type) {
+	case *curve.PublicKey:
+		return s.valid() && schemes[s].kind == kindECDSA
+	case *rsa.PublicKey:
+		return s.valid() && (schemes[s].kind == kindPKCS1 || schemes[s].kind == kindPSS)
+	}
+	return false
+}
+
 // Algorithm is the AlgorithmIdentifier of the scheme: parameters absent for
 // ECDSA, NULL for PKCS#1, spelled out for PSS with a salt as long as the hash.
 func (s Scheme) Algorithm() (Algorithm, error) {
@@ -427,24 +459,17 @@ func pssAlgorithm(hash crypto.Hash) (Algorithm, error) {
 	return Algorithm{OID: oidPSS, Params: params}, err
 }
 
-// Sign signs a message. The zero scheme is the key's default.
+// Sign signs a message. The zero scheme is the signer's (SchemeOf).
 func Sign(rand io.Reader, signer crypto.Signer, scheme Scheme, message []byte) (Algorithm, []byte, error) {
 	if scheme == 0 {
-		scheme = DefaultScheme(signer.Public())
+		scheme = SchemeOf(signer)
 	}
 	a, err := scheme.Algorithm()
 	if err != nil {
 		return a, nil, fmt.Errorf("sign: %w", err)
 	}
 	m := schemes[scheme]
-	fits := false
-	switch signer.Public().(type) {
-	case *curve.PublicKey:
-		fits = m.kind == kindECDSA
-	case *rsa.PublicKey:
-		fits = m.kind == kindPKCS1 || m.kind == kindPSS
-	}
-	if !fits {
+	if !scheme.Fits(signer.Public()) {
 		return a, nil, fmt.Errorf("sign: %s is not for a key of type %T", scheme, signer.Public())
 	}
 	h := m.hash.New()

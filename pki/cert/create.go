@@ -19,7 +19,7 @@ type Template struct {
 	NotBefore    time.Time
 	NotAfter     time.Time
 	Extensions   []Extension // in this order
-	Scheme       Scheme      // 0: the default of the signer's key
+	Scheme       Scheme      // 0: the signer's
 	// NamedCurve leaves the curve's name in the public key, as for TLS; travel
 	// documents have it spelled out.
 	NamedCurve bool
@@ -113,7 +113,7 @@ func RandomSerial(rand io.Reader) (*big.Int, error) {
 // signBody writes SEQUENCE { body, algorithm, signature }.
 func signBody(rand io.Reader, signer crypto.Signer, scheme Scheme, body func(b *cryptobyte.Builder, algorithm Algorithm)) ([]byte, error) {
 	if scheme == 0 {
-		scheme = DefaultScheme(signer.Public())
+		scheme = SchemeOf(signer)
 	}
 	algorithm, err := scheme.Algorithm()
 	if err != nil {

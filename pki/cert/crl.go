@@ -263,7 +263,7 @@ type CRLTemplate struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	Entries    []Revocation
-	Scheme     Scheme // 0: the default of the signer's key
+	Scheme     Scheme // 0: the signer's
 }
 
 // CreateCRL makes a revocation list by the profile of Doc 9303-12 Tables 9 and

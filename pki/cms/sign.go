@@ -22,7 +22,7 @@ type SignOptions struct {
 	Certificate *cert.Certificate
 	// Signer holds the certificate's key.
 	Signer crypto.Signer
-	// Scheme is the signature scheme; zero means the key's default. Its hash
+	// Scheme is the signature scheme; zero means the signer's. Its hash
 	// is the content's digest too.
 	Scheme cert.Scheme
 	// SigningTime is claimed in the signed attributes; zero leaves it out.
@@ -57,7 +57,7 @@ func sign(rand io.Reader, contentType asn1.ObjectIdentifier, content []byte, opt
 	}
 	scheme := opts.Scheme
 	if scheme == 0 {
-		scheme = cert.DefaultScheme(opts.Certificate.PublicKey)
+		scheme = cert.SchemeOf(opts.Signer)
 	}
 	hash := scheme.Hash()
 	if hash == 0 {
