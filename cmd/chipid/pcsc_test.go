@@ -16,6 +16,11 @@ func TestReaderScripts(t *testing.T) {
 	pcsctest.Run(t, func(*pcsctest.Service) { runReaderScripts(t, "testdata/pcsc") })
 }
 
+// TestBatchOnReaders has both slots to itself.
+func TestBatchOnReaders(t *testing.T) {
+	pcsctest.Run(t, func(*pcsctest.Service) { runReaderScripts(t, "testdata/pcsc_batch") })
+}
+
 // TestReaderScriptsWithoutService are those that need pcscd not to run.
 func TestReaderScriptsWithoutService(t *testing.T) {
 	pcsctest.Run(t, func(s *pcsctest.Service) {
@@ -29,6 +34,7 @@ func runReaderScripts(t *testing.T, dir string) {
 		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, goRace)
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
 			return nil
 		},

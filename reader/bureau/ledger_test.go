@@ -152,6 +152,7 @@ func TestAccountFindsContradictions(t *testing.T) {
 }
 
 func TestLedgerOnDisk(t *testing.T) {
+	t.Parallel() // it waits for a lock
 	l, dir := newLedger(t, "b", "a")
 	must(t, l.Bind("a", "s", []byte{7}))
 	if err := CreateLedger(dir, "again", []string{"c"}, testClock); !errors.Is(err, ErrLedger) {
@@ -225,6 +226,7 @@ func TestTornLedger(t *testing.T) {
 
 // Many may look at a ledger, and looking changes nothing.
 func TestReadLedger(t *testing.T) {
+	t.Parallel() // it waits for a lock
 	l, dir := newLedger(t, "a")
 	if _, err := ReadLedger(dir); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "another program") {
 		t.Errorf("reading while a line works gave %v", err)

@@ -169,29 +169,81 @@ func worst(failures []error, todo *agenda) error {
 type agenda struct {
 	mu      sync.Mutex
 	records []string
+	out     int           // records in a worker's hands
+	changed chan struct{} // closed and replaced at each change
 }
 
-func (a *agenda) take() (string, bool) {
+func (a *agenda) update(f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.records) == 0 {
-		return "", false
-	}
-	r := a.records[0]
-	a.records = a.records[1:]
-	return r, true
+	f()
+	close(a.changed)
+	a.changed = make(chan struct{})
 }
 
-func (a *agenda) giveBack(record string) {
+func (a *agenda) take() (record string, ok bool) {
+	a.update(func() {
+		if ok = len(a.records) > 0; ok {
+			record, a.records = a.records[0], a.records[1:]
+			a.out++
+		}
+	})
+	return record, ok
+}
+
+// done takes a record off the agenda, or puts it back for another try.
+func (a *agenda) done(record string, again bool) {
+	a.update(func() {
+		a.out--
+		if again {
+			a.records = append(a.records, record)
+		}
+	})
+}
+
+func (a *agenda) look() (free, out int, changed <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.records = append(a.records, record)
+	return len(a.records), a.out, a.changed
 }
 
 func (a *agenda) empty() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.records) == 0
+	free, _, _ := a.look()
+	return free == 0
+}
+
+// wait waits for a record that nobody has. It is false when there will be none.
+func (a *agenda) wait(ctx context.Context) (bool, error) {
+	for {
+		free, out, changed := a.look()
+		if err := ctx.Err(); err != nil || free > 0 || out == 0 {
+			return free > 0, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// whileFree gives a context that ends when others have taken all records.
+func (a *agenda) whileFree(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		for {
+			free, _, changed := a.look()
+			if free == 0 {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 func (l *Line) planned() (*agenda, error) {
@@ -199,7 +251,7 @@ func (l *Line) planned() (*agenda, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &agenda{}
+	a := &agenda{changed: make(chan struct{})}
 	for _, c := range cards {
 		if c.State == Planned {
 			a.records = append(a.records, c.Record)
@@ -208,58 +260,80 @@ func (l *Line) planned() (*agenda, error) {
 	return a, nil
 }
 
-func (l *Line) work(ctx context.Context, stock Stock, todo *agenda) error {
+// work is one worker. It first gets a blank and then a record, so that no
+// record waits at a reader on which nobody puts one.
+func (l *Line) work(ctx context.Context, stock Stock, todo *agenda) (err error) {
+	var chip Chip
+	var serial string
+	defer func() {
+		if chip != nil {
+			err = errors.Join(err, chip.Close())
+		}
+	}()
 	for {
-		if err := ctx.Err(); err != nil {
+		if more, err := todo.wait(ctx); err != nil || !more {
 			return err
+		}
+		if chip == nil {
+			free, cancel := todo.whileFree(ctx)
+			chip, serial, err = l.blank(ctx, free, stock)
+			taken := free.Err() != nil && ctx.Err() == nil
+			cancel()
+			if err != nil && !(taken && errors.Is(err, context.Canceled)) {
+				return err
+			}
+			if err != nil {
+				continue
+			}
 		}
 		record, ok := todo.take()
 		if !ok {
-			return nil
+			continue
 		}
-		err := l.issue(ctx, stock, record)
-		if err != nil {
-			todo.giveBack(record)
-			return err
+		used, err := l.issue(ctx, chip, serial, record)
+		if used {
+			err = errors.Join(err, chip.Close())
+			chip = nil
 		}
-		if c, err := l.Ledger.Card(record); err != nil {
+		c, lookErr := l.Ledger.Card(record)
+		todo.done(record, err != nil || lookErr != nil || c.State == Planned)
+		if err := errors.Join(err, lookErr); err != nil {
 			return err
-		} else if c.State == Planned {
-			todo.giveBack(record)
 		}
 	}
 }
 
-// issue takes one record as far as it will go. An error stops the worker; a
-// chip or a record that is at fault does not.
-func (l *Line) issue(ctx context.Context, stock Stock, record string) (err error) {
+// issue takes one record as far as it will go with a blank. An error stops the
+// worker; a chip or a record that is at fault does not. It tells whether the
+// chip was used: it is not where the record is at fault.
+func (l *Line) issue(ctx context.Context, chip Chip, serial, record string) (used bool, err error) {
 	job, err := l.Office.Prepare(ctx, record)
 	var fault *RecordError
 	if errors.As(err, &fault) {
-		return l.setAside(ctx, record, fault)
+		return false, l.setAside(ctx, record, fault)
 	}
 	if err != nil {
-		return fmt.Errorf("record %s: %w", record, err)
+		return false, fmt.Errorf("record %s: %w", record, err)
 	}
-	chip, serial, err := l.blank(ctx, stock)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, chip.Close()) }()
 	steps, err := l.script(ctx, chip, job)
 	if errors.Is(err, perso.ErrUnfit) {
-		return l.setAside(ctx, record, &RecordError{Record: record, Err: err})
+		return false, l.setAside(ctx, record, &RecordError{Record: record, Err: err})
 	}
 	if err != nil {
-		return fmt.Errorf("record %s, chip %s: %w", record, serial, err)
+		return false, fmt.Errorf("record %s, chip %s: %w", record, serial, err)
 	}
 	sod, _ := job.Document.Get(lds.EFSOD)
 	digest := sha256.Sum256(sod)
 	if err := l.Ledger.Bind(record, serial, digest[:]); err != nil {
-		return err
+		return false, err
 	}
 	ctx, done := finishing(ctx)
 	defer done()
+	return true, l.write(ctx, chip, serial, record, steps, digest[:])
+}
+
+// write personalises the chip that was bound to a record, and reads it back.
+func (l *Line) write(ctx context.Context, chip Chip, serial, record string, steps []perso.Step, sod []byte) error {
 	l.Tell(Event{Record: record, Serial: serial, Stage: StageWriting})
 	if _, err := reader.Personalise(ctx, chip, steps, nil); err != nil {
 		var refused *iso7816.StatusError
@@ -275,7 +349,7 @@ func (l *Line) issue(ctx context.Context, stock Stock, record string) (err error
 		return l.spoil(ctx, record, serial, "read-back: "+err.Error())
 	case err != nil:
 		return fmt.Errorf("read back record %s, chip %s: %w", record, serial, err)
-	case !carries(evidence, digest[:]):
+	case !carries(evidence, sod):
 		return l.spoil(ctx, record, serial, "read-back: the chip holds another document")
 	}
 	return l.finish(ctx, record, serial, evidence, report)
@@ -314,10 +388,11 @@ func (l *Line) script(ctx context.Context, chip Chip, job *Job) ([]perso.Step, e
 	return perso.ScriptChunked(job.Document, job.Secrets, l.Kind, s.MaxCommandData())
 }
 
-// blank takes chips from the stock until one may be written.
-func (l *Line) blank(ctx context.Context, stock Stock) (Chip, string, error) {
+// blank takes chips from the stock until one may be written. It waits for them
+// no longer than free lasts.
+func (l *Line) blank(ctx, free context.Context, stock Stock) (Chip, string, error) {
 	for {
-		chip, err := stock.Next(ctx)
+		chip, err := stock.Next(free)
 		if err != nil {
 			return nil, "", err
 		}

@@ -357,6 +357,52 @@ func dieAfterInstruction(object uint16) func(*testLine) {
 	return dieWhen(func(_ *dying, c []byte) (bool, bool) { return false, isPut(c, object) })
 }
 
+// A reader on which nobody puts a blank keeps no record from the others, and
+// the line does not wait for it in the end.
+func TestIdleReaderHoldsNothingUp(t *testing.T) {
+	l := newTestLine(t, 3)
+	ledger, err := OpenLedger(filepath.Join(l.dir, "batch"), time.Now)
+	must(t, err)
+	folder, err := OpenFolder(filepath.Join(l.dir, "chips"), l.sealer, rand.Reader)
+	must(t, err)
+	line := &Line{Ledger: ledger, Office: l.office, Kind: perso.ChipID, Stocks: []Stock{idle{}, wrappedStock{folder, func(c Chip) Chip {
+		return &refusingOnce{Chip: c, line: l}
+	}}, idle{gone: true}}}
+	must(t, line.Run(t.Context()))
+	must(t, errors.Join(folder.Close(), ledger.Close()))
+	l.mustBeIssued(t)
+	if a := l.account(t); a.Spoiled != 1 || a.Blanks != 4 {
+		t.Errorf("account %+v", a)
+	}
+}
+
+// idle is a reader without cards, for ever or until the line loses patience.
+type idle struct{ gone bool }
+
+func (i idle) Next(ctx context.Context) (Chip, error) {
+	if i.gone {
+		return nil, ErrNoBlanks
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (idle) Find(context.Context, string) (Chip, error) { return nil, ErrNotFound }
+
+// refusingOnce spoils the first chip of a line, so that its record comes back.
+type refusingOnce struct {
+	Chip
+	line *testLine
+}
+
+func (r *refusingOnce) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if command[1] == perso.InsUpdateBinary && r.line.lines > 0 {
+		r.line.lines = 0
+		return iso7816.Response{SW: iso7816.SWMemoryFailure}.Bytes(), nil
+	}
+	return r.Chip.Transmit(ctx, command)
+}
+
 // A line that is told to stop finishes the card that it has begun, and begins
 // no other.
 func TestStoppedLineFinishesItsCard(t *testing.T) {
@@ -388,6 +434,7 @@ func (i *interrupting) Transmit(ctx context.Context, command []byte) ([]byte, er
 
 // Two lines on one folder of chips would write on the same blank.
 func TestFolderIsOneLines(t *testing.T) {
+	t.Parallel() // it waits for a lock
 	dir, sealer := t.TempDir(), testSealer(t)
 	// Half a lock file, as a kill leaves it, is nobody's.
 	must(t, os.WriteFile(filepath.Join(dir, lockFile), []byte("torn"), 0o600))
