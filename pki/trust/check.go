@@ -2,8 +2,10 @@ package trust
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chipid/pki/cert"
@@ -207,7 +209,7 @@ func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) R
 		}
 		// A serial number once on a list stays revoked: Doc 9303-12 knows no
 		// lifting, and an outdated list is no less true about the past.
-		if when, revoked := l.Revoked(c.SerialNumber); revoked {
+		if when, revoked := l.Revoked(c.SerialNumber); revoked && !l.indirect() {
 			return Revocation{
 				Status: IsRevoked, RevokedAt: when, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate,
 				Reason: fmt.Sprintf("%s revoked the certificate of %s on %s", l.Issuer, c.Subject, moment(when)),
@@ -247,6 +249,14 @@ func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) R
 		}
 	}
 	return unknown
+}
+
+// indirect tells a list with entries of other issuers' certificates (RFC 5280
+// section 5.3.3): a serial number on it may be anybody's. Doc 9303-12 knows no
+// such lists.
+func (l *list) indirect() bool {
+	certificateIssuer := asn1.ObjectIdentifier{2, 5, 29, 29}
+	return slices.ContainsFunc(l.UnhandledCriticals, certificateIssuer.Equal)
 }
 
 // partial tells why a list does not speak for all certificates: a critical

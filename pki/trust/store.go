@@ -58,7 +58,7 @@ func (l *list) signedBy(c *cert.Certificate) bool {
 	defer l.mu.Unlock()
 	good, known := l.verified[c]
 	if !known {
-		good = l.CheckSignatureFrom(c) == nil
+		good = allows(c, cert.KeyUsageCRLSign) && l.CheckSignatureFrom(c) == nil
 		l.verified[c] = good
 	}
 	return good
@@ -214,6 +214,9 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	if !c.IsCA && isLink(c, nil) {
 		return fmt.Errorf("%s is no CSCA certificate but one that %s issued", c.Subject, c.Issuer)
 	}
+	if !allows(c, cert.KeyUsageCertSign) {
+		return fmt.Errorf("%s may not sign certificates by its own key usage: it is no CSCA certificate", c.Subject)
+	}
 	if len(s.seen) >= maxAnchors {
 		return errTooMany
 	}
@@ -221,6 +224,13 @@ func (s *Store) AddAnchor(c *cert.Certificate) error {
 	of := s.country(c.Subject)
 	of.unknown = append(of.unknown, c)
 	return nil
+}
+
+// allows tells whether a certificate's key usage permits a use. Real roots lack
+// basic constraints, or deny that they are authorities; those that say how
+// their key is used all say this.
+func allows(c *cert.Certificate, use cert.KeyUsage) bool {
+	return !c.Has(cert.OIDKeyUsage) || c.KeyUsage&use != 0
 }
 
 // isLink tells a link certificate from a root. A link that keeps the CSCA's

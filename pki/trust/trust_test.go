@@ -299,6 +299,55 @@ func TestListWithoutNextUpdate(t *testing.T) {
 	}
 }
 
+// A list that speaks for several issuers names whose certificate an entry is
+// of. One that was meant for another issuer must not revoke ours.
+func TestIndirectList(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	ds := issue(t, csca, profile{})
+	s := store(t, csca, indirectList(t, csca, ds))
+	if path := s.Check(ds, now, Policy{}); path.Status != Trusted || path.Revocation.Status != NotKnown {
+		t.Errorf("%v (%s), %v", path.Status, path.Reason, path.Revocation)
+	}
+}
+
+// A key that its own certificate restricts to other uses issues nothing: no
+// certificates and no lists. Roots that say nothing of the use exist.
+func TestKeyUsageOfIssuers(t *testing.T) {
+	withUsage := func(usage cert.KeyUsage) *ca {
+		key := newKey(t)
+		extensions := []cert.Extension{cert.BasicConstraints(0)}
+		if usage != 0 {
+			extensions = append(extensions, cert.KeyUsageExtension(usage))
+		}
+		return &ca{issue(t, nil, profile{subject: name(t, "UT", "CSCA"), key: key, extensions: extensions, issuerID: keyID(t, key)}), key}
+	}
+	for _, usage := range []cert.KeyUsage{0, cert.KeyUsageCertSign, cert.KeyUsageCertSign | cert.KeyUsageCRLSign} {
+		csca := withUsage(usage)
+		ds := issue(t, csca, profile{})
+		if path := store(t, csca).Check(ds, now, Policy{}); path.Status != Trusted {
+			t.Errorf("issuer with the key usage %v: %v (%s)", usage, path.Status, path.Reason)
+		}
+		want := Revoked
+		if usage == cert.KeyUsageCertSign {
+			want = Trusted
+		}
+		if path := store(t, csca, crl(t, csca, now, 30, ds)).Check(ds, now, Policy{}); path.Status != want {
+			t.Errorf("list of an issuer with the key usage %v: %v (%s)", usage, path.Status, path.Reason)
+		}
+	}
+	for _, usage := range []cert.KeyUsage{cert.KeyUsageDigitalSignature, cert.KeyUsageCRLSign} {
+		if err := New().AddAnchor(withUsage(usage).Certificate); err == nil || !strings.Contains(err.Error(), "may not sign certificates") {
+			t.Errorf("root with the key usage %v: %v", usage, err)
+		}
+	}
+	// As a link it is none either.
+	old, csca := newCA(t, "UT", "CSCA"), newCA(t, "UT", "New CSCA")
+	fake := issue(t, old, profile{subject: csca.Subject, key: csca.key, extensions: []cert.Extension{cert.BasicConstraints(0), cert.KeyUsageExtension(cert.KeyUsageDigitalSignature)}})
+	if err := New().AddAnchor(fake); err == nil {
+		t.Error("a link that may not sign certificates was taken")
+	}
+}
+
 // A root is told from a link even where its key identifiers are odd or absent.
 func TestRootsAndLinks(t *testing.T) {
 	old, csca := newCA(t, "UT", "CSCA"), newCA(t, "UT", "CSCA")
@@ -331,9 +380,16 @@ func deltaList(t testing.TB, issuer *ca, revoked *cert.Certificate) *cert.CRL {
 	return rawList(t, issuer, revoked, asn1.ObjectIdentifier{2, 5, 29, 27}, now.AddDate(0, 0, 30))
 }
 
+// indirectList signs a list whose one entry has the extension
+// certificateIssuer: it is of another issuer's certificate.
+func indirectList(t testing.TB, issuer *ca, revoked *cert.Certificate) *cert.CRL {
+	return rawList(t, issuer, revoked, nil, now.AddDate(0, 0, 30), asn1.ObjectIdentifier{2, 5, 29, 29})
+}
+
 // rawList signs a list with one entry, a critical extension unless that is
-// nil, and no next update where that is zero.
-func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.ObjectIdentifier, next time.Time) *cert.CRL {
+// nil, and no next update where that is zero. The entry has critical extensions
+// of its own where ofEntry says so.
+func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.ObjectIdentifier, next time.Time, ofEntry ...asn1.ObjectIdentifier) *cert.CRL {
 	t.Helper()
 	var tbs, b cryptobyte.Builder
 	algorithm, err := cert.DefaultScheme(issuer.PublicKey).Algorithm()
@@ -352,6 +408,15 @@ func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				b.AddASN1BigInt(revoked.SerialNumber)
 				b.AddASN1UTCTime(now)
+				for _, oid := range ofEntry {
+					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+							b.AddASN1ObjectIdentifier(oid)
+							b.AddASN1Boolean(true)
+							b.AddASN1OctetString([]byte{0x30, 0x00})
+						})
+					})
+				}
 			})
 		})
 		if critical == nil {
