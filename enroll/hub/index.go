@@ -418,15 +418,46 @@ func (w *walk) pass(at uint64) {
 	}
 }
 
+// eachPage is how many entries are read in one transaction.
+const eachPage = 256
+
 // each gives every packet, in order of packet ids, until f returns an error.
+// No transaction is open while f runs: it may take its time, and one would
+// keep the index from growing, and with it every station waiting. What comes
+// in meanwhile may be among them or not.
 func (ix *index) each(f func(packetID string, e Entry) error) error {
-	return ix.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(packetsBucket).ForEach(func(k, v []byte) error {
-			var e Entry
-			if err := cbor.Unmarshal(v, &e); err != nil {
-				return fmt.Errorf("the index entry of packet %s is damaged: %w", k, err)
+	type packetEntry struct {
+		id string
+		Entry
+	}
+	for last := ""; ; {
+		var page []packetEntry
+		err := ix.db.View(func(tx *bolt.Tx) error {
+			c := tx.Bucket(packetsBucket).Cursor()
+			k, v := c.Seek([]byte(last))
+			if last != "" && string(k) == last {
+				k, v = c.Next()
 			}
-			return f(string(k), e)
+			for ; k != nil && len(page) < eachPage; k, v = c.Next() {
+				p := packetEntry{id: string(k)}
+				if err := cbor.Unmarshal(v, &p.Entry); err != nil {
+					return fmt.Errorf("the index entry of packet %s is damaged: %w", k, err)
+				}
+				page = append(page, p)
+			}
+			return nil
 		})
-	})
+		if err != nil {
+			return err
+		}
+		for _, p := range page {
+			if err := f(p.id, p.Entry); err != nil {
+				return err
+			}
+			last = p.id
+		}
+		if len(page) < eachPage {
+			return nil
+		}
+	}
 }
