@@ -20,6 +20,8 @@ type PasswordError struct {
 
 func (e *PasswordError) Error() string {
 	switch {
+	case e.Blocked && e.Password == "CAN":
+		return "the card takes its CAN no more, after too many wrong ones: open it with its MRZ; if it refuses that too, only its issuer can help"
 	case e.Blocked:
 		return fmt.Sprintf("the card has blocked its %s: only its issuer can help", e.Password)
 	case e.TriesLeft == 1:

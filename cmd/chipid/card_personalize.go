@@ -11,6 +11,7 @@ import (
 
 	"chipid/card/chip"
 	"chipid/card/iso7816"
+	"chipid/card/passiveauth"
 	"chipid/card/perso"
 	"chipid/reader"
 	"chipid/reader/chipfile"
@@ -61,6 +62,15 @@ a secure channel: personalise in a trusted room.`,
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
+		// A locked chip stays as it is: nothing goes on one that no reader would
+		// believe.
+		checked, err := passiveauth.Verify(doc)
+		if err == nil {
+			err = checked.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s does not go onto a chip: %w", args[0], err)
+		}
 		if selector != "" {
 			card, err := pcsc.Connect(cmd.Context(), selector)
 			if err != nil {
@@ -101,7 +111,7 @@ func (a *app) personalize(ctx context.Context, t reader.Transport, steps []perso
 	bar.finish()
 	if err != nil {
 		var failed *reader.PersonaliseError
-		if errors.As(err, &failed) && failed.Index <= 1 {
+		if errors.As(err, &failed) && failed.Index <= 1 && errors.As(err, new(*iso7816.StatusError)) {
 			return fmt.Errorf("%s takes no personalisation: it is locked already, or no chip of kind %s (%w)", where, kind, err)
 		}
 		return fmt.Errorf("%s: %w; the chip is not locked and must not be handed out", where, err)

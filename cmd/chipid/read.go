@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -53,9 +54,20 @@ With --out all that was read is kept, to be checked again with chipid verify.`,
 		if flags.chip != "" && flags.reader != "" {
 			return usageErrorf("give either --reader or --chip, not both")
 		}
+		if flags.timeout <= 0 {
+			return usageErrorf("--timeout is a time such as 60s, not %s", flags.timeout)
+		}
 		store, err := openTrust(flags.trust)
 		if err != nil {
 			return err
+		}
+		// Before the card is asked for: its holder may be gone by the time
+		// another folder is found.
+		if flags.out != "" {
+			if err := makeEmpty(flags.out); err != nil {
+				return err
+			}
+			defer os.Remove(flags.out) // where nothing came into it
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), flags.timeout)
 		defer cancel()
@@ -73,20 +85,35 @@ With --out all that was read is kept, to be checked again with chipid verify.`,
 			err = e
 		}
 		if errors.Is(err, context.DeadlineExceeded) && cmd.Context().Err() == nil {
-			return fmt.Errorf("%w: the card took longer than %s; take it off, put it back and try again, or give a longer --timeout", err, flags.timeout)
+			return fmt.Errorf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%w)", flags.timeout, err)
 		}
 		if err != nil {
 			return err
 		}
 		report := flags.policy.Check(evidence, store, a.now())
+		var unsaved error
 		if flags.out != "" {
-			if err := saveRead(flags.out, evidence); err != nil {
-				return err
-			}
+			unsaved = saveRead(flags.out, evidence)
 		}
-		return a.tellReport(report, store)
+		if err := a.tellReport(report, store); unsaved == nil {
+			return err
+		}
+		return fmt.Errorf("the card was read and checked, but what was read could not be kept: %w", unsaved)
 	}
 	return cmd
+}
+
+// makeEmpty makes a folder, or takes one in which nothing is: what was read of
+// one card must not go over what was read of another.
+func makeEmpty(dir string) error {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	held, err := os.ReadDir(dir)
+	if err == nil && len(held) > 0 {
+		err = fmt.Errorf("%s: the folder holds something already; choose another", dir)
+	}
+	return err
 }
 
 // readFlags are the flags of read.
@@ -104,10 +131,10 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.can, "can", "", "card access number, six digits on the front")
 	flags.StringVar(&f.mrz, "mrz", "", "the machine readable zone, its lines one after the other")
 	flags.StringVar(&f.document, "document", "", "document number, with --birth and --expiry in place of --mrz")
-	flags.StringVar(&f.birth, "birth", "", "date of birth, YYYY-MM-DD or YYMMDD")
-	flags.StringVar(&f.expiry, "expiry", "", "date of expiry, YYYY-MM-DD or YYMMDD")
+	flags.StringVar(&f.birth, "birth", "", "date of birth, YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
+	flags.StringVar(&f.expiry, "expiry", "", "date of expiry, YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
 	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
-	flags.StringVar(&f.out, "out", "", "folder to keep everything in that was read")
+	flags.StringVar(&f.out, "out", "", "new folder to keep everything in that was read")
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
 	registerTrustFlags(cmd, &f.trust, &f.policy)

@@ -63,6 +63,18 @@ type Event struct {
 	Mute   bool   // with CardInserted: the card does not answer
 }
 
+// noSuchReader is ErrNoReader where there are readers, but none of that name.
+type noSuchReader struct {
+	selector string
+	readers  []Reader
+}
+
+func (e *noSuchReader) Error() string {
+	return fmt.Sprintf("no reader is called %q: choose one of these, by number or name: %s", e.selector, names(e.readers))
+}
+
+func (e *noSuchReader) Is(target error) bool { return target == ErrNoReader }
+
 // Choose finds the reader that a person means: by exact name, by index as
 // List numbers them, by a pattern with * and ?, or by part of the name in any
 // case. An empty selector means the only reader, or of several the only one
@@ -89,7 +101,7 @@ func Choose(readers []Reader, selector string) (Reader, error) {
 	case len(matches) == 1:
 		return matches[0], nil
 	case len(matches) == 0:
-		return Reader{}, fmt.Errorf("no reader is called %q; there is %s: %w", selector, names(readers), ErrNoReader)
+		return Reader{}, &noSuchReader{selector, readers}
 	case selector == "" && !matches[0].Present:
 		return Reader{}, fmt.Errorf("none of the readers (%s) has a card on it: %w", names(readers), ErrNoCard)
 	case selector == "":

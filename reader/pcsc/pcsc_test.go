@@ -24,7 +24,7 @@ func TestChoose(t *testing.T) {
 		{"0", 0, ""},
 		{"3", 3, ""},
 		{"2", 4, ""}, // an exact name goes before an index
-		{"9", -1, "no reader is called"},
+		{"9", -1, `no reader is called "9": choose one of these, by number or name: 0 "`},
 		{"virtual*", 2, ""}, // of two, the one with a card
 		{"*[PICC]*", 0, ""},
 		{"PICC", 0, ""},
