@@ -8,7 +8,7 @@
 //	uploads/    ID.manifest and ID.part grow; an offset is acknowledged only
 //	   │        after fsync
 //	   │        digest, decryption, names within, and the gate of the house
-//	packets/    renamed to its digest; file and both folders fsynced
+//	packets/    renamed to its digest; file and folder fsynced
 //	index.db    one transaction: packet, sequence, digest, record, receipt
 //	   │
 //	receipt     handed out as often as it is asked for, always the same octets
@@ -113,6 +113,9 @@ func Open(ctx context.Context, dir string, identity Identity, opt Options) (*Hub
 		if err := durable.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open the hub: %w", err)
 		}
+	}
+	if err := makeShelves(filepath.Join(dir, "packets")); err != nil {
+		return nil, fmt.Errorf("open the hub: %w", err)
 	}
 	ix, err := openIndex(filepath.Join(dir, indexFile))
 	if err != nil {

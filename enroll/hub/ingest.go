@@ -105,7 +105,7 @@ func (h *Hub) decide(m packet.Manifest, raw []byte, id string) (receipt []byte, 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.publish(part, h.blobPath(m.SHA256)); err != nil {
+	if err := publish(part, h.blobPath(m.SHA256)); err != nil {
 		return nil, fmt.Errorf("store packet %s: %w", m.PacketID, err)
 	}
 	if err := h.index.put(m, Entry{Manifest: raw, Receipt: receipt, Application: content.Application}, now); err != nil {
@@ -142,24 +142,33 @@ func (h *Hub) examine(m packet.Manifest, path string) (*packet.Content, error) {
 	return content, nil
 }
 
-// publish moves the part, whose octets are synced, to its place for good.
-func (h *Hub) publish(part, blob string) error {
-	dir := filepath.Dir(blob)
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
+// makeShelves makes the folder of every first octet, once and durably. One made
+// when the first packet comes for it could be lost in a power cut together
+// with a packet that another request put there before its name was synced.
+func makeShelves(packets string) error {
+	for i := range 256 {
+		if err := os.Mkdir(filepath.Join(packets, fmt.Sprintf("%02x", i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(packets)
+}
+
+// publish moves the part to its place for good: octets first, then the name.
+// That the old name is gone need not last: where a power cut brings it back,
+// the index knows the packet and the upload is dropped.
+func publish(part, blob string) error {
+	err := syncFile(part) // mostly nothing to do: see WriteChunk; not after a kill
+	if errors.Is(err, fs.ErrNotExist) {
+		// The crash came after the renaming.
+		err = syncFile(blob)
+	} else if err == nil {
+		err = os.Rename(part, blob)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(part, blob); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// Also where there was nothing to move: the crash may have come before
-	// these.
-	if err := syncFile(blob); err != nil {
-		return err
-	}
-	if err := durable.SyncDir(dir); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(part))
+	return durable.SyncDir(filepath.Dir(blob))
 }
 
 func syncFile(path string) error {

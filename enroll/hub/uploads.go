@@ -264,6 +264,9 @@ func (up *upload) WriteChunk(_ context.Context, offset int64, src io.Reader) (n 
 		return 0, up.fault("write", up.info.ID, err)
 	}
 	if err := f.Sync(); err != nil {
+		// The system may have dropped what it could not write and call the file
+		// clean at the next sync: nothing of it can be believed any more.
+		up.discard(up.info.ID)
 		return 0, up.fault("sync", up.info.ID, err)
 	}
 	up.info.Offset = offset + n
