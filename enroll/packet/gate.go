@@ -41,11 +41,15 @@ func Gate(judge Judge) func(content *Content, at time.Time) error {
 				return err
 			}
 		}
-		// Evidence that the record does not tell of would go up unjudged.
+		// What the record does not tell of would go up unjudged, whatever its name.
 		for _, b := range content.Blobs {
-			role, is := strings.CutPrefix(b.Name, Evidence+".")
-			if is && a.Latest(enroll.Role(role)) == nil || b.Name == Evidence {
+			role, isRead := strings.CutPrefix(b.Name, Evidence+".")
+			switch {
+			case b.Name == Photo && a.Photo != nil, isRead && a.Latest(enroll.Role(role)) != nil:
+			case strings.HasPrefix(b.Name, Evidence):
 				return Refusef(EvidenceMissing, "record %s does not tell of the chip read that is with it", a.ID)
+			default:
+				return Refusef(NotReadable, "record %s does not tell of the %s that is with it", a.ID, b.Name)
 			}
 		}
 		return nil
