@@ -114,7 +114,7 @@ func (a *app) tellStep(s demo.Step) {
 			a.printf("  %s %-12s %s  %s\n", mark, a.say(title[0], title[1]), seconds(s.Millis), line)
 			continue
 		}
-		a.printf("%27s%s\n", "", line)
+		a.printf("%26s%s\n", "", line)
 	}
 }
 
