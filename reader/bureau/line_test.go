@@ -403,6 +403,34 @@ func (r *refusingOnce) Transmit(ctx context.Context, command []byte) ([]byte, er
 	return r.Chip.Transmit(ctx, command)
 }
 
+// A chip whose file cannot be written is not at fault: it is taken up again.
+func TestUnwritableFolderSpoilsNoChip(t *testing.T) {
+	l := newTestLine(t, 1)
+	chips, away := filepath.Join(l.dir, "chips"), filepath.Join(l.dir, "away")
+	gone := false
+	l.wrap = func(c Chip) Chip {
+		return &dying{Chip: c, once: new(bool), dies: func(d *dying, _ []byte) (bool, bool) {
+			if d.count == 10 && !gone {
+				gone = true
+				must(t, os.Rename(chips, away))
+			}
+			return false, false
+		}}
+	}
+	if err := l.run(t); err == nil || !strings.Contains(err.Error(), "save chip file") {
+		t.Fatalf("a chip that could not be saved gave %v", err)
+	}
+	if a := l.account(t); a.AtWork != 1 || a.Spoiled != 0 {
+		t.Fatalf("account %+v", a)
+	}
+	must(t, os.Rename(away, chips))
+	must(t, l.run(t))
+	l.mustBeIssued(t)
+	if a := l.account(t); a.Blanks != 1 {
+		t.Errorf("account %+v", a)
+	}
+}
+
 // A line that is told to stop finishes the card that it has begun, and begins
 // no other.
 func TestStoppedLineFinishesItsCard(t *testing.T) {
