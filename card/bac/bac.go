@@ -165,6 +165,11 @@ type Terminal struct {
 	kIFD          []byte
 }
 
+// Format keeps keys out of logs and messages.
+func (t *Terminal) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "terminal's side of BAC (not shown)")
+}
+
 // NewTerminal starts a run with the seed of the document.
 func NewTerminal(seed []byte, rand io.Reader) *Terminal {
 	return &Terminal{seed: bytes.Clone(seed), rand: rand}
@@ -216,6 +221,9 @@ type Chip struct {
 	rand  io.Reader
 	rndIC []byte
 }
+
+// Format keeps keys out of logs and messages.
+func (c *Chip) Format(f fmt.State, _ rune) { io.WriteString(f, "chip's side of BAC (not shown)") }
 
 // NewChip takes the seed that personalisation stored.
 func NewChip(seed []byte, rand io.Reader) *Chip {

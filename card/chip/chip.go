@@ -250,6 +250,9 @@ func (c *Chip) has(h Habit) bool {
 	return c.eeprom.LifeCycle == Locked && (slices.Contains(c.habits, h) || slices.Contains(c.eeprom.Habits, string(h)))
 }
 
+// Format keeps keys, passwords and files out of logs and messages.
+func (c *Chip) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s chip (not shown)", c.eeprom.LifeCycle) }
+
 // elementary is one file of the chip.
 type elementary struct {
 	File    lds.File `cbor:"1,keyasint"`

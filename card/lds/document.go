@@ -151,6 +151,11 @@ type Document struct {
 	files map[File][]byte
 }
 
+// Format keeps the holder out of logs and messages.
+func (d Document) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "document of %d files (not shown)", len(d.files))
+}
+
 // Set stores a file's bytes; the document keeps its own copy.
 func (d *Document) Set(f File, raw []byte) {
 	if d.files == nil {

@@ -116,6 +116,9 @@ type Step struct {
 	Command iso7816.Command
 }
 
+// Format keeps the command out of logs and messages: it may carry a private key.
+func (s Step) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "step %s (not shown)", s.Name) }
+
 // SerialCommand asks a chip for its card production life cycle data, tag 9F7F
 // of GlobalPlatform Card 2.3 §H.6. ParseSerial takes the serial number out of
 // the answer. chipid's software chip answers it in plain until it is locked,

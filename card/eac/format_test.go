@@ -1,0 +1,19 @@
+package eac
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// However it is printed, it keeps its secrets.
+func TestFormat(t *testing.T) {
+
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		for _, v := range []any{&Terminal{}, &Chip{}} {
+			if s := fmt.Sprintf(verb, v); !strings.HasSuffix(s, "(not shown)") || len(s) > 60 {
+				t.Errorf("%s of %T prints %s", verb, v, s)
+			}
+		}
+	}
+}
