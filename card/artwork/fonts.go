@@ -116,10 +116,12 @@ func appendGlyph(path []segment, face *font.Face, gid font.GID, scale float64, a
 }
 
 // wrap breaks text into at most lines lines no wider than width. What does not
-// fit is cut off, marked with an ellipsis, and told.
+// fit is cut off and marked with an ellipsis. It tells whether it had to cut,
+// or to break a word.
 func (f *Fonts) wrap(st style, size, width float64, lines int, text string) (out []string, cut bool) {
 	line := ""
-	for _, word := range f.words(st, size, width, text) {
+	words, cut := f.words(st, size, width, text)
+	for _, word := range words {
 		longer := strings.TrimSpace(line + " " + word)
 		if line == "" || f.width(st, size, longer) <= width {
 			line = longer
@@ -130,24 +132,23 @@ func (f *Fonts) wrap(st style, size, width float64, lines int, text string) (out
 		}
 		out, line = append(out, line), word
 	}
-	return append(out, line), false
+	return append(out, line), cut
 }
 
 // words splits text at its spaces, and a word that is wider than a line where
 // the line ends.
-func (f *Fonts) words(st style, size, width float64, text string) []string {
-	var all []string
+func (f *Fonts) words(st style, size, width float64, text string) (all []string, broken bool) {
 	for _, word := range strings.Fields(text) {
 		piece := ""
 		for _, c := range word {
 			if piece != "" && f.width(st, size, piece+string(c)) > width {
-				all, piece = append(all, piece), ""
+				all, piece, broken = append(all, piece), "", true
 			}
 			piece += string(c)
 		}
 		all = append(all, piece)
 	}
-	return all
+	return all, broken
 }
 
 // shorten puts an ellipsis behind a line, in the place of its last letters

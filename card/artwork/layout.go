@@ -155,7 +155,7 @@ func (c *Card) fields(s *Side, fields []national.FaceField, box rect) {
 }
 
 // set sets fields in type of a scale, with at most so many lines a value. It
-// tells whether they stay within box, and whether a value was cut for it.
+// tells whether they stay within box, and whether a value or a word was cut.
 func (c *Card) set(fields []national.FaceField, box rect, scale float64, most int) (set *Side, fits, cut bool) {
 	set = new(Side)
 	leading, gap := 2.55*scale, 0.75*scale
