@@ -118,9 +118,12 @@ func (c *Client) Receipt(ctx context.Context, packetID string) ([]byte, error) {
 // Upload brings a packet to the hub, or what the hub lacks of it. The upload's
 // name on the hub follows from the manifest, so there is nothing to remember:
 // after a broken line, a crash or a new disk at the station the same call goes
-// on where the hub's last acknowledgement was. moved is told the offset after
-// each acknowledged chunk. A packet that the hub has already is no error.
+// on where the hub's last acknowledgement was. moved, if given, is told the
+// offset after each acknowledged chunk. A packet that the hub has already is no error.
 func (c *Client) Upload(ctx context.Context, manifest, sealed []byte, moved func(offset int64)) error {
+	if moved == nil {
+		moved = func(int64) {}
+	}
 	size := int64(len(sealed))
 	_, header, err := c.do(ctx, "create an upload", "POST", packet.UploadsPath, http.Header{
 		"Upload-Length":   {strconv.FormatInt(size, 10)},

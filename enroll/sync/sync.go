@@ -21,6 +21,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
@@ -345,8 +346,9 @@ func (r *run) seal(_ context.Context, a *enroll.Application) error {
 		return err
 	}
 	_, err = r.queue.MarkSealed(r.opt.By, a.ID, func(sequence uint64, now *enroll.Application) (*queue.NewPacket, error) {
-		if !now.ChangedAt.Equal(record.Application.ChangedAt) {
-			return nil, errors.New("it was changed just now: sync again")
+		// Octet for octet: a clock that was set may show one time twice.
+		if as, err := enroll.Encode(now); err != nil || !bytes.Equal(as, content.Record) {
+			return nil, errors.Join(errors.New("it was changed just now: sync again"), err)
 		}
 		manifest, err := packet.SignManifest(packet.ManifestOf(content, sequence, sealed, r.opt.Now()), r.station.SignKey)
 		if err != nil {
@@ -412,18 +414,13 @@ func (r *run) confirm(ctx context.Context, a *enroll.Application) error {
 	if err != nil {
 		return err
 	}
-	var receipt []byte
-	err = r.retry(ctx, func(ctx context.Context) (_ bool, err error) {
-		receipt, err = r.client.Receipt(ctx, m.PacketID)
-		var refusal *packet.Refusal
-		if errors.As(err, &refusal) && (refusal.Code == packet.NotReceived || refusal.Code == packet.DigestMismatch) {
-			if err := r.send(ctx, a); err != nil {
-				return false, err
-			}
-			receipt, err = r.client.Receipt(ctx, m.PacketID)
+	receipt, err := r.receipt(ctx, m.PacketID)
+	for again := 0; lacking(err) && again < resends; again++ {
+		if err := r.send(ctx, a); err != nil {
+			return err
 		}
-		return false, err
-	})
+		receipt, err = r.receipt(ctx, m.PacketID)
+	}
 	if err != nil {
 		return err
 	}
@@ -437,6 +434,33 @@ func (r *run) confirm(ctx context.Context, a *enroll.Application) error {
 	r.summary.Received++
 	r.mu.Unlock()
 	return nil
+}
+
+// resends is how often a packet is sent again that the hub says it does not
+// have, though it took every octet.
+const resends = 3
+
+// lacking tells whether the hub does not have a packet.
+func lacking(err error) bool {
+	var refusal *packet.Refusal
+	return errors.As(err, &refusal) && (refusal.Code == packet.NotReceived || refusal.Code == packet.DigestMismatch)
+}
+
+// receipt asks for a receipt until there is an answer. That the hub does not
+// have the packet is one: asking again would not change it.
+func (r *run) receipt(ctx context.Context, packetID string) (receipt []byte, err error) {
+	var refusal error
+	err = r.retry(ctx, func(ctx context.Context) (_ bool, err error) {
+		receipt, err = r.client.Receipt(ctx, packetID)
+		if refusal = nil; lacking(err) {
+			refusal, err = err, nil
+		}
+		return false, err
+	})
+	if err == nil {
+		err = refusal
+	}
+	return receipt, err
 }
 
 // retry runs op under the run's retry policy. When the policy gives up, the
