@@ -22,7 +22,7 @@ Doc 9303-12. Private keys are sealed under a passphrase.`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
 		newPKIInitCommand, newPKIDSCommand, newPKICRLCommand, newPKIRevokeCommand,
-		newPKIStationCommand, newPKIShowCommand, newPKIVerifyCommand,
+		newPKIStationCommand, newPKIShowCommand, newPKILintCommand, newPKIVerifyCommand,
 	} {
 		cmd.AddCommand(sub(a))
 	}

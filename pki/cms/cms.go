@@ -87,6 +87,9 @@ type SignedData struct {
 	Certificates []*cert.Certificate
 	Unreadable   []UnreadableCertificate
 	Signers      []Signer
+	// What only a lint asks for.
+	DigestAlgorithms []cert.Algorithm
+	HasCRLs          bool
 }
 
 // UnreadableCertificate is a certificate in a message that does not parse.
@@ -108,6 +111,7 @@ type Signer struct {
 	SignatureAlgorithm cert.Algorithm
 	Signature          []byte
 	Attributes         []Attribute // signed; as they came
+	HasUnsigned        bool        // there are unsigned attributes, which prove nothing
 	signedAttrs        element     // with the tag [0]
 }
 
@@ -174,8 +178,16 @@ func (f *fields) signedData() (*SignedData, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := digests.children(maxDigests); err != nil {
+	algorithms, err := digests.children(maxDigests)
+	if err != nil {
 		return nil, err
+	}
+	for _, a := range algorithms {
+		one := fields{[]element{a}}
+		// One that cannot be read matters only to a signer that names it.
+		if algorithm, err := one.algorithm("digestAlgorithm"); err == nil {
+			sd.DigestAlgorithms = append(sd.DigestAlgorithms, algorithm)
+		}
 	}
 	encap, err := f.next("encapContentInfo", cbasn1.SEQUENCE)
 	if err != nil {
@@ -189,7 +201,7 @@ func (f *fields) signedData() (*SignedData, error) {
 			return nil, err
 		}
 	}
-	f.optional(context1) // CRLs: a signer's own choice of them proves nothing
+	_, sd.HasCRLs = f.optional(context1) // a signer's own choice of CRLs proves nothing
 	set, err := f.next("signerInfos", cbasn1.SET)
 	if err != nil {
 		return nil, err
@@ -280,7 +292,7 @@ func parseSigner(info element) (*Signer, error) {
 	if s.Signature, err = signature.octetString(); err != nil {
 		return nil, fmt.Errorf("signature: %w", err)
 	}
-	f.optional(context1) // unsigned attributes prove nothing
+	_, s.HasUnsigned = f.optional(context1)
 	return s, f.end("SignerInfo")
 }
 

@@ -67,7 +67,8 @@ func TestOpenSSLAcceptsOurs(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		a, err := authority.Init(filepath.Join(dir, "PKI"), authority.Options{
-			Country: "UT", CSCACurve: c.csca, DSCurve: c.ds,
+			Country: "UT",
+			CSCA:    authority.KeyOptions{Kind: keystore.Kind{Curve: c.csca}}, DS: authority.KeyOptions{Kind: keystore.Kind{Curve: c.ds}},
 			Sealer: sealer, Rand: rand.Reader, Now: func() time.Time { return signedAt },
 		})
 		if err != nil {
