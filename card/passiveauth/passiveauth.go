@@ -124,11 +124,14 @@ type DataGroup struct {
 // Result is what Verify found.
 type Result struct {
 	Object      SecurityObject
-	Signer      *cert.Certificate // nil where none was found
+	Signer      *cert.Certificate // the first of Signers; where there is none, who was tried last, or nil
 	SigningTime time.Time         // as claimed; zero where it is not
 	Notes       []string          // oddities of the signature that do not make it fail
-	// Signature is nil where the signature holds; else it is ErrSigner or
-	// ErrUnchecked.
+	// Signers are all whose signatures hold. Documents have one; some have
+	// another beside it, of a kind that only newer readers know.
+	Signers []*cert.Certificate
+	// Signature is nil where a signature holds, and none that can be checked
+	// does not; else it is ErrSigner or ErrUnchecked.
 	Signature error
 	// DataGroups that are signed or were read, in order.
 	DataGroups []DataGroup
@@ -195,14 +198,13 @@ func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
 		// Something else that the same key signed, and that happens to parse.
 		r.Signature = fmt.Errorf("%w: it signs a content of type %s, not a security object", ErrSigner, signed.ContentType)
 	case err != nil:
-		r.Signature = fmt.Errorf("%w: %w", signatureFault(results), err)
-	}
-	if len(results) > 0 {
-		r.Signer, r.SigningTime = results[0].Certificate, results[0].SigningTime
-		for _, one := range results {
-			r.Notes = append(r.Notes, one.Notes...)
+		if fault := signatureFault(results); fault != nil {
+			r.Signature = fmt.Errorf("%w: %w", fault, err)
+		} else {
+			r.Notes = append(r.Notes, fmt.Sprintf("one of several signatures cannot be checked: %v", err))
 		}
 	}
+	r.takeSigners(results)
 	if !signed.ContentType.Equal(cms.OIDSecurityObject) && r.Signature == nil {
 		r.Notes = append(r.Notes, NoteContentType)
 	}
@@ -246,17 +248,39 @@ func isSecurityObject(contentType asn1.ObjectIdentifier) bool {
 	return false
 }
 
+// takeSigners takes over what verifying told of those who signed.
+func (r *Result) takeSigners(results []cms.Result) {
+	for _, one := range results {
+		r.Notes = append(r.Notes, one.Notes...)
+		if one.Err != nil {
+			if len(r.Signers) == 0 {
+				r.Signer = one.Certificate
+			}
+			continue
+		}
+		if len(r.Signers) == 0 {
+			r.Signer, r.SigningTime = one.Certificate, one.SigningTime
+		}
+		r.Signers = append(r.Signers, one.Certificate)
+	}
+}
+
 // signatureFault tells signatures of which one at least does not hold from
-// those of which none was found wrong, but one could not be checked.
+// those of which none holds, but none was found wrong either. It is nil where
+// one holds and none is wrong.
 func signatureFault(results []cms.Result) error {
+	fault := ErrUnchecked
 	if len(results) == 0 {
 		return ErrSigner
 	}
 	for _, one := range results {
-		err := one.Err
-		if err != nil && !errors.Is(err, cert.ErrUnsupported) && !errors.Is(err, curve.ErrUnsupportedCurve) && !errors.Is(err, cms.ErrNoCertificate) {
+		switch err := one.Err; {
+		case err == nil:
+			fault = nil
+		case errors.Is(err, cert.ErrUnsupported), errors.Is(err, curve.ErrUnsupportedCurve), errors.Is(err, cms.ErrNoCertificate):
+		default:
 			return ErrSigner
 		}
 	}
-	return ErrUnchecked
+	return fault
 }

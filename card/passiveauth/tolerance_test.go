@@ -8,6 +8,9 @@ import (
 	"errors"
 	"testing"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
 	"chipid/card/lds"
 	"chipid/pki/cert"
 	"chipid/pki/cms"
@@ -123,5 +126,102 @@ func TestUnchecked(t *testing.T) {
 	good.Set(lds.EFSOD, lds.EncodeSOD(signed))
 	if _, err := Verify(good); !errors.Is(err, cert.ErrUnsupported) {
 		t.Errorf("unknown hash of the data groups: %v", err)
+	}
+}
+
+// merged makes one message of two that sign the same content: certificates and
+// signers of both.
+func merged(t *testing.T, a, b []byte) []byte {
+	t.Helper()
+	const context0 = cbasn1.Tag(0x80 | 0x20)
+	type parts struct{ head, certificates, signers []byte }
+	split := func(message []byte) (p parts) {
+		in, info, wrapped, sd := cryptobyte.String(message), cryptobyte.String(nil), cryptobyte.String(nil), cryptobyte.String(nil)
+		if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.OBJECT_IDENTIFIER) || !info.ReadASN1(&wrapped, context0) || !wrapped.ReadASN1(&sd, cbasn1.SEQUENCE) {
+			t.Fatal("no SignedData")
+		}
+		whole := []byte(sd)
+		var certificates, signers cryptobyte.String
+		if !sd.SkipASN1(cbasn1.INTEGER) || !sd.SkipASN1(cbasn1.SET) || !sd.SkipASN1(cbasn1.SEQUENCE) {
+			t.Fatal("no content")
+		}
+		p.head = whole[:len(whole)-len(sd)]
+		if !sd.ReadASN1(&certificates, context0) || !sd.ReadASN1(&signers, cbasn1.SET) {
+			t.Fatal("no signers")
+		}
+		p.certificates, p.signers = certificates, signers
+		return p
+	}
+	one, two := split(a), split(b)
+	var out cryptobyte.Builder
+	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+		out.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2})
+		out.AddASN1(context0, func(out *cryptobyte.Builder) {
+			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+				out.AddBytes(one.head)
+				out.AddASN1(context0, func(out *cryptobyte.Builder) { out.AddBytes(one.certificates); out.AddBytes(two.certificates) })
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(one.signers); out.AddBytes(two.signers) })
+			})
+		})
+	})
+	return out.BytesOrPanic()
+}
+
+// Of several signers each that can be checked must hold, and one must. Whoever
+// holds may be the one that is trusted.
+func TestSeveralSigners(t *testing.T) {
+	doc := document()
+	object, err := NewSecurityObject(doc, crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := object.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func() (*cert.Certificate, []byte) {
+		ds, key := ecSigner(t, curve.P256())
+		message, err := cms.Sign(rand.Reader, cms.OIDSecurityObject, content, cms.SignOptions{Certificate: ds, Signer: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ds, message
+	}
+	ds1, first := sign()
+	ds2, second := sign()
+	ecdsa := []byte{0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02}
+	unknown := bytes.Clone(second)
+	unknown[bytes.LastIndex(unknown, ecdsa)+len(ecdsa)-1] = 9
+	bad := bytes.Clone(second)
+	bad[len(bad)-1] ^= 1
+	for name, test := range map[string]struct {
+		message []byte
+		signers []*cert.Certificate
+		want    error
+	}{
+		"both good":              {merged(t, first, second), []*cert.Certificate{ds1, ds2}, nil},
+		"second not known":       {merged(t, first, unknown), []*cert.Certificate{ds1}, nil},
+		"first not known":        {merged(t, unknown, first), []*cert.Certificate{ds1}, nil},
+		"neither known":          {merged(t, unknown, unknown), nil, ErrUnchecked},
+		"one bad":                {merged(t, first, bad), []*cert.Certificate{ds1}, ErrSigner},
+		"one bad, one not known": {merged(t, bad, unknown), nil, ErrSigner},
+	} {
+		doc.Set(lds.EFSOD, lds.EncodeSOD(test.message))
+		r, err := Verify(doc)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !errors.Is(r.Signature, test.want) || len(r.Signers) != len(test.signers) {
+			t.Errorf("%s: %v, %d signers", name, r.Signature, len(r.Signers))
+			continue
+		}
+		for i, s := range r.Signers {
+			if !bytes.Equal(s.Raw, test.signers[i].Raw) {
+				t.Errorf("%s: signer %d is another", name, i+1)
+			}
+		}
+		if test.want == nil && !bytes.Equal(r.Signer.Raw, test.signers[0].Raw) {
+			t.Errorf("%s: the signer is not the first that holds", name)
+		}
 	}
 }

@@ -232,7 +232,7 @@ func uncheckedSignature(why error) Outcome {
 
 func (c *checker) trust() (authority, revocation Outcome) {
 	revocation = notRun("no_path", "there is no trusted signer that could be revoked", "chưa xác định được bên ký để kiểm tra thu hồi")
-	if c.passive == nil || c.passive.Signature != nil || c.passive.Signer == nil {
+	if c.passive == nil || c.passive.Signature != nil || len(c.passive.Signers) == 0 {
 		return missing("no_signer", "without a signature that holds, there is no signer to trust",
 			"không có chữ ký hợp lệ nên không xác định được bên ký"), revocation
 	}
@@ -244,7 +244,7 @@ func (c *checker) trust() (authority, revocation Outcome) {
 		noAnchor.Reason = "there is no trust store to compare the signer with"
 		return noAnchor, revocation
 	}
-	path := c.store.Check(c.passive.Signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+	path := c.bestPath()
 	c.path = &path
 	anchor := ""
 	if path.Anchor != nil {
@@ -277,6 +277,22 @@ func (c *checker) trust() (authority, revocation Outcome) {
 		}
 	}
 	return authority, c.revocation(path)
+}
+
+// bestPath is that of the first signer who is trusted, and where none is, of
+// the first: each has signed all of it.
+func (c *checker) bestPath() trust.Path {
+	var first trust.Path
+	for i, signer := range c.passive.Signers {
+		path := c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+		if path.Status == trust.Trusted {
+			return path
+		}
+		if i == 0 {
+			first = path
+		}
+	}
+	return first
 }
 
 // wrongState fails a document of one state that another state's authority

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/asn1"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"chipid/card/chip"
 	"chipid/card/iso7816"
@@ -258,4 +262,61 @@ func TestEvidenceFromNoTime(t *testing.T) {
 			t.Errorf("evidence read at %v was taken", at)
 		}
 	}
+}
+
+// Of several signers the one that is trusted counts, wherever it stands.
+func TestTrustedAmongSeveralSigners(t *testing.T) {
+	vn, utopia := states(t)
+	doc := clone(vn.doc)
+	utopia.sign(t, doc)
+	stranger, _ := doc.Get(lds.EFSOD)
+	own, _ := vn.doc.Get(lds.EFSOD)
+	for _, pair := range [][2][]byte{{own, stranger}, {stranger, own}} {
+		e := inspect.EvidenceFromFiles(vn.doc)
+		e.Files["EF_SOD"] = mergedSOD(t, pair[0], pair[1])
+		r := inspect.Check(e, vn.store(t), now)
+		if r.Checks.Trust.Status != inspect.Passed || r.Checks.PassiveAuthentication.Status != inspect.Passed {
+			t.Errorf("%s", describe(r))
+		}
+	}
+}
+
+// mergedSOD is an EF.SOD with the signers of two, which sign the same content.
+func mergedSOD(t *testing.T, a, b []byte) []byte {
+	t.Helper()
+	const context0 = cbasn1.Tag(0x80 | 0x20)
+	split := func(sod []byte) (head, certificates, signers []byte) {
+		message, err := lds.DecodeSOD(sod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, info, wrapped, sd := cryptobyte.String(message), cryptobyte.String(nil), cryptobyte.String(nil), cryptobyte.String(nil)
+		if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.OBJECT_IDENTIFIER) || !info.ReadASN1(&wrapped, context0) || !wrapped.ReadASN1(&sd, cbasn1.SEQUENCE) {
+			t.Fatal("no SignedData")
+		}
+		whole := []byte(sd)
+		var c, s cryptobyte.String
+		if !sd.SkipASN1(cbasn1.INTEGER) || !sd.SkipASN1(cbasn1.SET) || !sd.SkipASN1(cbasn1.SEQUENCE) {
+			t.Fatal("no content")
+		}
+		head = whole[:len(whole)-len(sd)]
+		if !sd.ReadASN1(&c, context0) || !sd.ReadASN1(&s, cbasn1.SET) {
+			t.Fatal("no signers")
+		}
+		return head, c, s
+	}
+	head, certificates, signers := split(a)
+	_, moreCertificates, moreSigners := split(b)
+	var out cryptobyte.Builder
+	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+		out.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2})
+		out.AddASN1(context0, func(out *cryptobyte.Builder) {
+			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+				out.AddBytes(head)
+				out.AddASN1(context0, func(out *cryptobyte.Builder) { out.AddBytes(certificates); out.AddBytes(moreCertificates) })
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(signers); out.AddBytes(moreSigners) })
+			})
+		})
+	})
+	return lds.EncodeSOD(out.BytesOrPanic())
 }
