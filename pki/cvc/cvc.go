@@ -281,6 +281,9 @@ func parseAuthorization(value []byte) (Authorization, error) {
 	return a, nil
 }
 
+// Scheme is the scheme that the holder signs by.
+func (c *Certificate) Scheme() Scheme { return c.key.scheme }
+
 // SelfSigned tells a certificate whose signer and holder have one name.
 func (c *Certificate) SelfSigned() bool { return c.CAR == c.CHR }
 

@@ -135,7 +135,7 @@ func (s *Store) Verify(c *Certificate) error {
 	// A new trust point has rights of its own: the link may give more than its
 	// predecessor had (§2.7 of TR-03110-3: CVCAs hold what they say).
 	point.rights = c.Authorization.Rights()
-	points := append(slices.Clone(s.Points), point)
+	points := append([]*Point{point}, s.Points...) // the new one first of equals
 	slices.SortStableFunc(points, func(a, b *Point) int { return b.Effective.Compare(a.Effective) })
 	s.Points, s.Date = points[:min(len(points), maxPoints)], date
 	return nil
