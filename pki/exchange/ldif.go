@@ -126,7 +126,9 @@ func (l *ldif) split(line []byte) (name string, value []byte, err error) {
 		return "", nil, errors.New("no attribute's name; is this LDIF?")
 	}
 	whole, rest := string(line[:colon]), line[colon+1:]
-	name, _, _ = strings.Cut(whole, ";")
+	if name, _, _ = strings.Cut(whole, ";"); name == "" {
+		return "", nil, errors.New("no attribute's name; is this LDIF?")
+	}
 	for _, c := range name {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.') {
 			return "", nil, fmt.Errorf("%q is no attribute's name; is this LDIF?", clip([]byte(name)))

@@ -68,6 +68,7 @@ func TestLDIF(t *testing.T) {
 		"bad base64":         {"dn: a\n\nsn: 1\n", "line 3"},
 		"bad base64 of name": {"dn: a\nsn:: *\n", "line 2: the base64 of sn"},
 		"another file":       {"dn: a\nsn:< file:///etc/passwd\n", "not fetched"},
+		"no name":            {"dn: a\n;binary: x\n", "no attribute's name"},
 		"no colon":           {"dn: a\nsn\n", "no attribute's name"},
 	} {
 		if _, err := collect(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
