@@ -129,6 +129,12 @@ func (a *app) reportPage(r *inspect.Report) string {
 	fmt.Fprintf(&b, "\n  %s\n", a.say(
 		fmt.Sprintf("%d tệp, %d byte; %d lệnh, %.2f giây chờ chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000),
 		fmt.Sprintf("%d files, %d bytes; %d commands, %.2f s waited for the chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000)))
+	// Recorded evidence is judged for the time that it names itself: who reads
+	// "valid" must see when.
+	if !r.CheckedAt.IsZero() {
+		at := r.CheckedAt.UTC().Format("2006-01-02 15:04 UTC")
+		fmt.Fprintf(&b, "  %s\n", a.say("xét theo thời điểm "+at, "judged for "+at))
+	}
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"chipid/card/national"
 	"chipid/reader/inspect"
@@ -24,6 +25,17 @@ func TestReportCannotSteerTheTerminal(t *testing.T) {
 			if strings.HasPrefix(line, "GENUINE") {
 				t.Errorf("%s: the card wrote a line of its own: %q", lang, page)
 			}
+		}
+	}
+}
+
+// Evidence names the time that it is judged for, and so can make an expired
+// document a valid one: the page shows the time.
+func TestReportShowsItsTime(t *testing.T) {
+	r := &inspect.Report{Verdict: inspect.Genuine, Document: &inspect.Fields{}, CheckedAt: time.Date(2019, 5, 1, 9, 30, 0, 0, time.UTC)}
+	for lang, want := range map[string]string{"en": "judged for 2019-05-01 09:30 UTC", "vi": "xét theo thời điểm 2019-05-01 09:30 UTC"} {
+		if page := (&app{lang: lang}).reportPage(r); !strings.Contains(page, want) {
+			t.Errorf("%s: %q is not on the page: %s", lang, want, page)
 		}
 	}
 }
