@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -10,11 +12,13 @@ import (
 	"chipid/card/biometric"
 	"chipid/card/national"
 	"chipid/enroll"
+	"chipid/enroll/packet"
 	"chipid/enroll/queue"
+	"chipid/reader/inspect"
 )
 
 func newEnrollAddCommand(a *app) *cobra.Command {
-	var photo, profile, kind, amend string
+	var photo, profile, kind, amend, evidence, trustDir string
 	cmd := &cobra.Command{
 		Use:   "add [APPLICANT.json]",
 		Short: "Capture one application, or add to a draft",
@@ -22,11 +26,17 @@ func newEnrollAddCommand(a *app) *cobra.Command {
 before the file). What lacks nothing is complete and waits for approval; what
 lacks something is kept as a draft, and each field that must be put right is
 named. --amend adds to an application that nobody has approved yet; whoever
-amends it cannot approve it.`,
+amends it cannot approve it.
+
+--evidence adds the read of the card that the applicant brings to a renewal, as
+chipid read --out leaves it. The record goes up only with a read that is
+genuine and of this person. With --amend it may also come after the approval,
+and for a quarantined application: then let chipid enroll check judge it.`,
 		Example: `  chipid enroll add applicant.json --photo face.jpg
   chipid enroll add --number 079304000123 --full-name "Nguyễn Thị Mai" --date-of-birth 17/05/2004 --sex F \
       --place-of-residence "Số 1, Xã Mẫu" --photo face.jpg
-  chipid enroll add --amend 079304000123 --photo better.jpg`,
+  chipid enroll add --amend 079304000123 --photo better.jpg
+  chipid enroll add applicant.json --photo face.jpg --kind renewal --evidence OLD-CARD`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageErrorf("%s takes at most one APPLICANT.json (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
@@ -39,6 +49,8 @@ amends it cannot approve it.`,
 	flags.StringVar(&photo, "photo", "", "portrait, a JPEG file")
 	flags.StringVar(&profile, "profile", "vn", "kind of card: vn or utopia")
 	flags.StringVar(&kind, "kind", string(enroll.First), "why a card is asked for: first, renewal or replacement")
+	flags.StringVar(&evidence, "evidence", "", "read of the applicant's old card: folder of chipid read --out, or the file in it")
+	flags.StringVar(&trustDir, "trust", "", "with --evidence: folder of trust anchors and revocation lists (default: trust in the station's folder)")
 	flags.StringVar(&amend, "amend", "", "change this application instead of taking a new one")
 	var given national.Person
 	for _, f := range enroll.Fields() {
@@ -68,13 +80,23 @@ amends it cannot approve it.`,
 				return err
 			}
 		}
+		if evidence != "" && amend == "" && enroll.Kind(kind) == enroll.First {
+			return usageErrorf("--evidence is of the old card: say --kind %s or %s", enroll.Renewal, enroll.Replacement)
+		}
+		var old *oldCard
+		if evidence != "" {
+			var err error
+			if old, err = station.oldCard(evidence, trustDir, a.now()); err != nil {
+				return err
+			}
+		}
 		var changed []enroll.Field
 		for _, f := range enroll.Fields() {
 			if cmd.Flags().Changed(flagName(f.Name)) {
 				changed = append(changed, f)
 			}
 		}
-		if person == nil && len(changed) == 0 && (amend == "" || picture == nil) {
+		if person == nil && len(changed) == 0 && (amend == "" || picture == nil && old == nil) {
 			return usageErrorf("%s needs an APPLICANT.json or flags such as --number (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
 		}
 		q, by, err := station.open(a)
@@ -87,42 +109,120 @@ amends it cannot approve it.`,
 			}
 		}
 		if amend != "" {
-			return a.amend(q, by, amend, person, picture, overlay)
+			var change func(*national.Person)
+			if person != nil || len(changed) > 0 {
+				change = func(p *national.Person) {
+					if person != nil {
+						*p = *person
+					}
+					overlay(p)
+				}
+			}
+			return a.amend(q, by, amend, change, picture, old)
 		}
 		if person == nil {
 			person = &national.Person{}
 		}
 		overlay(person)
-		x, problems, err := q.Add(by, queue.Capture{Kind: enroll.Kind(kind), Profile: profile, Person: *person, Photo: picture})
+		capture := queue.Capture{Kind: enroll.Kind(kind), Profile: profile, Person: *person, Photo: picture}
+		if old != nil {
+			capture.Evidence = []queue.NewEvidence{old.read}
+		}
+		x, problems, err := q.Add(by, capture)
 		if err != nil {
 			return a.problemsError(a.say("hồ sơ không nhận được:", "the application cannot be taken:"), err)
 		}
-		return a.tellCaptured(x, problems)
+		return a.tellCaptured(x, problems, old)
 	}
 	return cmd
 }
 
-func (a *app) amend(q *queue.Queue, by, which string, person *national.Person, picture []byte, overlay func(*national.Person)) error {
+// amend changes what is given: the person's fields, the photo, the read of the
+// old card, which may also come when the fields cannot change any more.
+func (a *app) amend(q *queue.Queue, by, which string, change func(*national.Person), picture []byte, old *oldCard) error {
 	x, err := findApplication(q, which)
 	if err != nil {
 		return err
 	}
-	if person == nil {
-		person = &x.Person
+	var problems enroll.Problems
+	if change != nil || picture != nil {
+		person := x.Person
+		if change != nil {
+			change(&person)
+		}
+		if x, problems, err = q.Amend(by, x.ID, queue.Amendment{Person: &person, Photo: picture}); err != nil {
+			return a.problemsError(a.say("không sửa được hồ sơ:", "the application cannot be changed:"), err)
+		}
 	}
-	overlay(person)
-	x, problems, err := q.Amend(by, x.ID, queue.Amendment{Person: person, Photo: picture})
-	if err != nil {
-		return a.problemsError(a.say("không sửa được hồ sơ:", "the application cannot be changed:"), err)
+	if old != nil {
+		if x, err = q.AttachEvidence(by, x.ID, old.read); err != nil {
+			return err
+		}
 	}
-	return a.tellCaptured(x, problems)
+	return a.tellCaptured(x, problems, old)
 }
 
-func (a *app) tellCaptured(x *enroll.Application, problems enroll.Problems) error {
+// oldCard is the read of the card that an applicant brings.
+type oldCard struct {
+	read  queue.NewEvidence
+	judge packet.Judge
+	at    time.Time
+}
+
+func (s *stationFlags) oldCard(path, trustDir string, at time.Time) (*oldCard, error) {
+	evidence, err := inspect.LoadEvidence(path)
+	if err != nil {
+		return nil, err
+	}
+	judge, err := s.judge(trustDir)
+	if err != nil {
+		return nil, err
+	}
+	report, err := judge(evidence, at)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := evidence.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return &oldCard{judge: judge, at: at, read: queue.NewEvidence{
+		Role: enroll.OldCard, Data: raw, Verdict: string(report.Verdict), Reason: report.Reason("en"),
+	}}, nil
+}
+
+// objection is what will keep the record from going up with this read.
+func (o *oldCard) objection(x *enroll.Application) (*packet.Refusal, error) {
+	err := packet.GateRead(o.judge, x, enroll.OldCard, o.read.Data, o.at)
+	var refusal *packet.Refusal
+	if errors.As(err, &refusal) {
+		return refusal, nil
+	}
+	return nil, err
+}
+
+// capturedLine is an application as it was taken.
+type capturedLine struct {
+	applicationLine
+	OldCard *packet.Refusal `json:"oldCard,omitempty"` // what is wrong with the read of the old card
+}
+
+func (a *app) tellCaptured(x *enroll.Application, problems enroll.Problems, old *oldCard) error {
+	line := capturedLine{applicationLine: lineOf(x, problems)}
+	if old != nil {
+		var err error
+		if line.OldCard, err = old.objection(x); err != nil {
+			return err
+		}
+	}
 	if a.asJSON {
-		return a.printJSON(lineOf(x, problems))
+		return a.printJSON(line)
 	}
 	a.printf("%s %s\n", x.ID, x.State)
+	if line.OldCard != nil {
+		a.printf(a.say("Hồ sơ chưa gửi được với thẻ cũ này: %s\nĐọc lại thẻ, rồi: chipid enroll add --amend %s --evidence …\n",
+			"The record cannot go up with this old card: %s\nRead the card again, then: chipid enroll add --amend %s --evidence …\n"), printable(line.OldCard.Error()), x.ID)
+	}
 	if len(problems) > 0 {
 		a.printf("%s\n", a.say("Còn phải bổ sung hoặc sửa:", "Still to be put right:"))
 		a.tellProblems(problems)

@@ -108,6 +108,9 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 	for _, s := range summary.Quarantined {
 		a.printf(a.say("cách ly %s: %s (%s)\n", "quarantined %s: %s (%s)\n"), s.Application, s.Reason, s.Code)
 	}
+	if len(summary.Quarantined) > 0 {
+		a.printf("%s\n", a.say("khi đã xử lý nguyên nhân: chipid enroll check --quarantined", "when that is put right: chipid enroll check --quarantined"))
+	}
 	for _, s := range summary.Failed {
 		a.printf(a.say("chưa gửi được %s: %s\n", "not sent %s: %s\n"), s.Application, s.Reason)
 	}

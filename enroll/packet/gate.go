@@ -37,7 +37,7 @@ func Gate(judge Judge) func(content *Content, at time.Time) error {
 			return Refusef(NotReadable, "record %s tells of a photo that is not with it", a.ID)
 		}
 		for _, role := range roles(a) {
-			if err := gateEvidence(judge, a, role, content.Blob(EvidenceBlob(role)), at); err != nil {
+			if err := GateRead(judge, a, role, content.Blob(EvidenceBlob(role)), at); err != nil {
 				return err
 			}
 		}
@@ -68,7 +68,9 @@ func roles(a *enroll.Application) []enroll.Role {
 	return found
 }
 
-func gateEvidence(judge Judge, a *enroll.Application, role enroll.Role, raw []byte, at time.Time) error {
+// GateRead is the gate for one chip read: whoever captures it learns at once
+// what would keep the record from going up.
+func GateRead(judge Judge, a *enroll.Application, role enroll.Role, raw []byte, at time.Time) error {
 	if raw == nil {
 		return Refusef(EvidenceMissing, "record %s tells of a read of the %s that is not with it", a.ID, role)
 	}
