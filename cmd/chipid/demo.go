@@ -62,7 +62,7 @@ vpcd and reached through pcscd, as real cards are.`,
 		}
 		o.Now, o.Rand, o.Say = a.now, a.rand, a.say
 		if !a.asJSON {
-			a.printf("%s\n\n", a.say("chipid demo: từ thư mục trống đến thẻ đã kiểm tra và hồ sơ đã nhận", "chipid demo: from an empty folder to verified cards and received records"))
+			a.printf("%s\n\n", a.say("Từ thư mục trống đến thẻ đã kiểm tra và hồ sơ đã nhận", "From an empty folder to verified cards and received records"))
 			o.Step = a.tellStep
 			o.Attack = a.tellAttack()
 		}
