@@ -21,7 +21,7 @@ it was. No record gets two cards, and none is forgotten.`,
   chipid batch report --batch MORNING --out morning.csv`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
-		newBatchPlanCommand, newBatchRunCommand, newBatchStatusCommand, newBatchReportCommand, newBatchSpoilCommand,
+		newBatchPlanCommand, newBatchRunCommand, newBatchStatusCommand, newBatchReportCommand, newBatchSpoilCommand, newBatchAbandonCommand,
 	} {
 		cmd.AddCommand(sub(a))
 	}

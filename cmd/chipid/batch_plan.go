@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,5 +88,7 @@ func batchName(dir string, now time.Time, rand io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s-%s-%s", filepath.Base(path), now.UTC().Format("20060102T150405"), hex.EncodeToString(random[:])), nil
+	// A folder's name may be any octets; a record holds text only.
+	folder := strings.ToValidUTF8(filepath.Base(path), "\uFFFD")
+	return fmt.Sprintf("%s-%s-%s", folder, now.UTC().Format("20060102T150405"), hex.EncodeToString(random[:])), nil
 }

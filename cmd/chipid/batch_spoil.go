@@ -66,6 +66,9 @@ up, destroy it: it may be a finished card.`,
 		a.printf(a.say("Đã loại bỏ chip %s của hồ sơ %s, nay ở trạng thái %s. Nếu chip đó xuất hiện lại, hãy tiêu hủy.\n",
 			"Chip %s of record %s is written off; the record is %s. Should the chip turn up, destroy it.\n"),
 			before.Serial, after.Record, after.State)
+		if after.State == bureau.Failed {
+			a.printf("%s\n", a.say("Hãy chạy chipid batch run lần nữa: hồ sơ được trả lại để lập lô khác.", "Run chipid batch run once more: it frees the record for another batch."))
+		}
 		return nil
 	}
 	return cmd

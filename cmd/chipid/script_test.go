@@ -28,17 +28,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"chipid": func() {
-			a := newApp()
-			// The scripts run hundreds of commands; each would spend most of a
-			// second on guarding a passphrase that stands in this file.
-			a.costs = keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}
-			if s := os.Getenv("CHIPID_TEST_CLOCK"); s != "" {
-				at, err := time.Parse(time.RFC3339, s)
-				if err != nil {
-					panic(err)
-				}
-				a.now = func() time.Time { return at }
-			}
+			a := scriptApp()
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			code := a.run(ctx, os.Args[1:])
 			stop()
@@ -85,6 +75,21 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 		},
+		// `assign NUMBER BATCH` leaves an application as a batch does whose folder
+		// is lost.
+		"assign": func() {
+			q, err := (&stationFlags{}).queue(scriptApp())
+			if err != nil {
+				panic(err)
+			}
+			x, err := findApplication(q, os.Args[1])
+			if err != nil {
+				panic(err)
+			}
+			if _, err := q.Assign("an", x.ID, os.Args[2]); err != nil {
+				panic(err)
+			}
+		},
 		"portrait": func() {
 			seed, err := strconv.ParseUint(os.Args[1], 10, 64)
 			if err != nil {
@@ -95,6 +100,22 @@ func TestMain(m *testing.M) {
 			}
 		},
 	})
+}
+
+// scriptApp is the app of a chipid that runs in a script.
+func scriptApp() *app {
+	a := newApp()
+	// The scripts run hundreds of commands; each would spend most of a second on
+	// guarding a passphrase that stands in this file.
+	a.costs = keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}
+	if s := os.Getenv("CHIPID_TEST_CLOCK"); s != "" {
+		at, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			panic(err)
+		}
+		a.now = func() time.Time { return at }
+	}
+	return a
 }
 
 // goRace keeps a chipid that the race detector watches from waiting a second

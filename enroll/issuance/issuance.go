@@ -123,8 +123,12 @@ func (o *Office) Inspect(ctx context.Context, record string, chip reader.Transpo
 // Deliver attaches the read-back to the application. A line that died between
 // this and its ledger reads the chip once more and delivers it again; then
 // nothing changes, and the application may have gone up to the centre already.
+// Where the application has another card, or is not this batch's any more, the
+// error is a *bureau.RecordError: the chip is of no use.
 func (o *Office) Deliver(_ context.Context, record string, evidence *inspect.Evidence, report *inspect.Report) error {
 	switch delivered, err := o.delivered(enroll.ID(record), evidence); {
+	case errors.Is(err, queue.ErrHasCard):
+		return &bureau.RecordError{Record: record, Err: err}
 	case err != nil:
 		return fmt.Errorf("attach the read-back: %w", err)
 	case delivered:
@@ -135,8 +139,11 @@ func (o *Office) Deliver(_ context.Context, record string, evidence *inspect.Evi
 		return err
 	}
 	_, err = o.Queue.AttachEvidence(o.By, enroll.ID(record), queue.NewEvidence{
-		Role: enroll.IssuedCard, Data: raw, Verdict: string(report.Verdict), Reason: report.Reason("en"),
+		Role: enroll.IssuedCard, Data: raw, Verdict: string(report.Verdict), Reason: report.Reason("en"), Batch: o.Batch,
 	})
+	if errors.As(err, new(*queue.AssignedError)) || errors.As(err, new(*enroll.TransitionError)) {
+		return &bureau.RecordError{Record: record, Err: err}
+	}
 	if err != nil {
 		return fmt.Errorf("attach the read-back: %w", err)
 	}

@@ -128,8 +128,32 @@ func TestSecondCardIsNotDelivered(t *testing.T) {
 	_, first, report := o.issue(t, id)
 	_, second, _ := o.issue(t, id)
 	must(t, o.Deliver(ctx, string(id), first, report))
-	if err := o.Deliver(ctx, string(id), second, report); !errors.Is(err, queue.ErrHasCard) {
-		t.Errorf("a second card was delivered: %v", err)
+	if err := o.Deliver(ctx, string(id), second, report); !errors.Is(err, queue.ErrHasCard) || !errors.As(err, new(*bureau.RecordError)) {
+		t.Errorf("a second card was delivered, or holds up the line: %v", err)
+	}
+}
+
+// A batch was given up for lost, another makes the card, and the lost one
+// turns up again with a finished chip: that one is to be spoiled.
+func TestCardOfALostBatch(t *testing.T) {
+	ctx := context.Background()
+	o, id := newOffice(t)
+	_, evidence, report := o.issue(t, id)
+	_, err := o.Queue.Unassign("an", id, o.Batch, "the ledger burnt")
+	must(t, err)
+	var fault *bureau.RecordError
+	if err := o.Deliver(ctx, string(id), evidence, report); !errors.As(err, &fault) {
+		t.Errorf("while no batch has the application: %v", err)
+	}
+	other := *o
+	other.Batch = "evening"
+	_, second, _ := other.issue(t, id)
+	if err := o.Deliver(ctx, string(id), evidence, report); !errors.As(err, &fault) {
+		t.Errorf("while another batch has the application: %v", err)
+	}
+	must(t, other.Deliver(ctx, string(id), second, report))
+	if a, err := o.Queue.Get(id); err != nil || len(a.Evidence) != 1 {
+		t.Errorf("%v, %v", a, err)
 	}
 }
 

@@ -11,14 +11,18 @@ import (
 var ErrHasCard = errors.New("a card was issued on this application already")
 
 // AssignedError says that a batch has the application, and its card may be on
-// a chip by now. Nothing was changed.
+// a chip by now; or that the batch which asks does not have it. Nothing was
+// changed.
 type AssignedError struct {
 	ID    enroll.ID
 	Batch string
 }
 
 func (e *AssignedError) Error() string {
-	return fmt.Sprintf("application %s is at the batch %s: let that batch finish, or take the card off it", e.ID, e.Batch)
+	if e.Batch == "" {
+		return fmt.Sprintf("application %s is at no batch", e.ID)
+	}
+	return fmt.Sprintf("application %s is at the batch %s: let that batch finish (chipid batch run), or where the batch is lost: chipid batch abandon", e.ID, e.Batch)
 }
 
 // Assign gives an approved application to a batch, which alone may then make

@@ -193,6 +193,10 @@ type NewEvidence struct {
 	Data    []byte
 	Verdict string
 	Reason  string
+
+	// Batch, if given, is the batch that must have the application: the card is
+	// one of its line. Otherwise an *AssignedError.
+	Batch string
 }
 
 // TakenError is a roster row that was taken by an earlier run. Nothing was
@@ -568,6 +572,9 @@ func (q *Queue) AttachEvidence(by string, id enroll.ID, e NewEvidence) (*enroll.
 		}
 	}
 	return q.alter(by, id, enroll.AttachEvidence, e.Reason, func(c *change, a *enroll.Application) error {
+		if e.Batch != "" && (a.Batch != e.Batch || !a.AtLine()) {
+			return &AssignedError{ID: id, Batch: a.Batch}
+		}
 		b, err := c.sealEvidence(a, e)
 		if err != nil {
 			return err

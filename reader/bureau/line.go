@@ -50,7 +50,8 @@ type Office interface {
 	// Inspect reads a chip that should carry the record, and checks it.
 	Inspect(ctx context.Context, record string, chip reader.Transport) (*inspect.Evidence, *inspect.Report, error)
 	// Deliver hands over the read-back of an issued chip. It may be called
-	// again for the same record after a crash.
+	// again for the same record after a crash. A *RecordError says that the
+	// record wants no card of this line any more, and the chip is spoiled.
 	Deliver(ctx context.Context, record string, evidence *inspect.Evidence, report *inspect.Report) error
 	// SetAside says that this batch will make no card of the record.
 	SetAside(ctx context.Context, record, reason string) error
@@ -422,7 +423,12 @@ func (l *Line) finish(ctx context.Context, record, serial string, evidence *insp
 	if err := l.Ledger.MarkLocked(record); err != nil {
 		return err
 	}
-	if err := l.Office.Deliver(ctx, record, evidence, report); err != nil {
+	err := l.Office.Deliver(ctx, record, evidence, report)
+	var unwanted *RecordError
+	if errors.As(err, &unwanted) {
+		return l.spoil(ctx, record, serial, "the record has no use for this card: "+unwanted.Err.Error())
+	}
+	if err != nil {
 		return fmt.Errorf("deliver record %s: %w", record, err)
 	}
 	if err := l.Ledger.Issue(record); err != nil {

@@ -262,6 +262,29 @@ func (l *testLine) mustBeIssued(t *testing.T) {
 	}
 }
 
+// A chip that its record no longer wants is spoiled, and the line goes on; it
+// stood still for ever when the delivery was asked for again at each run.
+func TestUnwantedCardIsSpoiled(t *testing.T) {
+	l := newTestLine(t, 2)
+	l.office.die["before delivery"] = func() error { return errCrash }
+	if err := l.run(t); !errors.Is(err, errCrash) {
+		t.Fatalf("the line did not die: %v", err)
+	}
+	once := false
+	l.office.die["before delivery"] = func() error {
+		if once {
+			return nil
+		}
+		once = true
+		return &RecordError{Record: "r0", Err: errors.New("another batch made its card")}
+	}
+	must(t, l.run(t))
+	l.mustBeIssued(t)
+	if a := l.account(t); a.Spoiled != 1 {
+		t.Errorf("account: %+v", a)
+	}
+}
+
 func TestLineIssues(t *testing.T) {
 	l := newTestLine(t, 3)
 	l.lines = 2
