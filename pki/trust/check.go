@@ -102,14 +102,7 @@ func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cer
 	if of == nil {
 		return nil
 	}
-	var found *cert.Certificate
-	for _, anchor := range of.anchors {
-		// Of several certificates for one key, one in date is the better.
-		if s.issued(anchor, c) && (found == nil || outOfDate(found, s.at)) {
-			found = anchor
-		}
-	}
-	if found != nil {
+	if found := s.anchor(of, c); found != nil {
 		if bytes.Equal(found.Raw, c.Raw) {
 			return chain
 		}
@@ -118,16 +111,42 @@ func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cer
 	if len(chain) == maxChain {
 		return nil
 	}
-	for _, link := range of.links {
-		if contains(chain, link) || !s.issued(link, c) {
-			continue
+	for _, named := range []bool{true, false} {
+		for _, link := range of.links {
+			if namesKey(c, link) != named || contains(chain, link) || !s.issued(link, c) {
+				continue
+			}
+			if whole := s.toAnchor(link, append(chain, link)); whole != nil {
+				return whole
+			}
+			s.deadEnd = link
 		}
-		if whole := s.toAnchor(link, append(chain, link)); whole != nil {
-			return whole
-		}
-		s.deadEnd = link
 	}
 	return nil
+}
+
+// anchor finds the anchor that issued c. A CSCA has many keys under one name
+// over the years: those that c names are tried before the others, of which
+// some are so because their issuers mixed up the identifiers.
+func (s *search) anchor(of *country, c *cert.Certificate) *cert.Certificate {
+	for _, named := range []bool{true, false} {
+		var found *cert.Certificate
+		for _, anchor := range of.anchors {
+			// Of several certificates for one key, one in date is the better.
+			if namesKey(c, anchor) == named && (found == nil || outOfDate(found, s.at)) && s.issued(anchor, c) {
+				found = anchor
+			}
+		}
+		if found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// namesKey tells whether c names the key of an issuer.
+func namesKey(c, issuer *cert.Certificate) bool {
+	return len(c.AuthorityKeyID) > 0 && bytes.Equal(c.AuthorityKeyID, issuer.SubjectKeyID)
 }
 
 // issued tells whether issuer signed c, and takes down what a refusal means.

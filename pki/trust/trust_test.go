@@ -508,6 +508,23 @@ func TestOpenFolder(t *testing.T) {
 	}
 }
 
+// However many keys a CSCA has had under one name, the one that a signer names
+// is found, and at once.
+func TestManyKeysOfOneName(t *testing.T) {
+	s := New()
+	var last *ca
+	for range 3 * maxSignatures {
+		last = newCA(t, "UT", "CSCA")
+		if err := s.AddAnchor(last.Certificate); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := s.Check(issue(t, last, profile{}), now, Policy{})
+	if path.Status != Trusted || path.Anchor != last.Certificate {
+		t.Errorf("%v (%s)", path.Status, path.Reason)
+	}
+}
+
 func TestConcurrentChecks(t *testing.T) {
 	csca := newCA(t, "UT", "CSCA")
 	ds, unknown := issue(t, csca, profile{}), issue(t, newCA(t, "XX", "CSCA"), profile{})
