@@ -5,11 +5,12 @@ import (
 
 	"chipid/pki/authority"
 	"chipid/pki/curve"
+	"chipid/pki/keystore"
 )
 
 func newPKIInitCommand(a *app) *cobra.Command {
 	var o authority.Options
-	var cscaCurve, dsCurve string
+	var cscaKey, dsKey string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a ready authority: CSCA, document signer, station and hub keys",
@@ -27,8 +28,8 @@ whole or not at all.`,
 	flags.StringVar(&o.Country, "country", "", "two-letter code of the country, such as VN")
 	flags.StringVar(&o.MRZCountry, "mrz-country", "", "the country's code in the machine readable zone (default: ISO 3166's three letters)")
 	flags.StringVar(&o.Organization, "organization", "chipid", "organization in the certificates' names")
-	flags.StringVar(&cscaCurve, "csca-curve", curve.P384().Name(), "curve of the CSCA's key")
-	flags.StringVar(&dsCurve, "ds-curve", curve.P256().Name(), "curve of document signers' keys")
+	flags.StringVar(&cscaKey, "csca-curve", curve.P384().Name(), "curve of the CSCA's key, or RSA-BITS")
+	flags.StringVar(&dsKey, "ds-curve", curve.P256().Name(), "curve of document signers' keys, or RSA-BITS")
 	flags.StringSliceVar(&o.DocumentTypes, "document-type", []string{"I", "ID"}, "document types that the signers may sign, as in the machine readable zone")
 	flags.StringVar(&o.CRLURL, "crl-url", "", "where readers can fetch the revocation list (default: a place under csca.example, which leads nowhere)")
 	flags.StringSliceVar(&o.Hosts, "host", nil, "name or address of the hub beside localhost (repeatable)")
@@ -37,12 +38,12 @@ whole or not at all.`,
 		if o.Country == "" {
 			return usageErrorf("--country is missing, such as --country VN")
 		}
-		var ok bool
-		if o.CSCACurve, ok = curve.ByName(cscaCurve); !ok {
-			return usageErrorf("--csca-curve: %s", unknownCurve(cscaCurve))
+		var err error
+		if o.CSCA.Kind, err = keystore.ParseKind(cscaKey); err != nil {
+			return usageErrorf("--csca-curve: %v", err)
 		}
-		if o.DSCurve, ok = curve.ByName(dsCurve); !ok {
-			return usageErrorf("--ds-curve: %s", unknownCurve(dsCurve))
+		if o.DS.Kind, err = keystore.ParseKind(dsKey); err != nil {
+			return usageErrorf("--ds-curve: %v", err)
 		}
 		sealer, err := a.newKeysSealer()
 		if err != nil {
@@ -56,14 +57,6 @@ whole or not at all.`,
 		return a.tellAuthority(auth, o.StationID, o.CRLURL == "")
 	}
 	return cmd
-}
-
-func unknownCurve(name string) string {
-	msg := "there is no curve " + name + "; there are"
-	for _, c := range curve.Named() {
-		msg += " " + c.Name()
-	}
-	return msg
 }
 
 // tellAuthority says what init made and what to do next.

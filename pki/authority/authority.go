@@ -6,18 +6,25 @@
 //
 //	authority.json          its names and choices; nothing secret
 //	csca/csca.cer           the root of trust (DER)
-//	csca/csca.key           its key, sealed
+//	csca/csca.key           its key: sealed, or the URI of one in a token
+//	csca/csca-0002.cer …    later generations, each with csca/link-0002.cer,
+//	                        by which the one before vouches for it
 //	ds/ds-0001.cer, .key    document signers, newest last
+//	lists/mls-0001.cer …    master list signers (mls) and deviation list signers (dls)
+//	lists/masterlist-0001.ml  master lists as issued
 //	crl/crl-0001.crl        revocation lists as issued, newest last
 //	crl/revoked/SERIAL.json one file a revoked certificate
-//	trust/                  what a verifier needs: csca.cer and csca.crl
+//	log/signatures.log      every signature of these keys (pki/journal)
+//	trust/                  what a verifier needs: roots, links and csca.crl
 //	tls/                    the authority for mutual TLS: ca.crt, ca.key
 //	hub/                    a ready hub folder; stations/ in it lists who may send
 //	station/                a ready station folder, the first
 //	stations/ID/            further ones
 //
-// Private keys are sealed under a passphrase (pki/keystore) and never written
-// otherwise. Every file is durable before the next step counts on it, and no
+// Private keys are sealed under a passphrase, or live in a PKCS#11 token
+// (pki/keystore), and are never written otherwise. The CSCA's may be sealed
+// under a secret of their own that was split into shares: then some of the
+// people who hold one must come together for it to sign. Every file is durable before the next step counts on it, and no
 // file that something was issued by is ever overwritten.
 //
 // # Lifetimes (Doc 9303-12 section 4.1.3, Table 1)
@@ -26,7 +33,8 @@
 // signer's certificate lives for its key's months and then for as long as the
 // last document it signed, and the CSCA's for its key's years and then for as
 // long as the last document signer's. The private key usage period is kept
-// here, not only printed: past it, a key refuses to sign.
+// here, not only printed: past it, a key refuses to sign. So does a document
+// signer that has made as many signatures as it may.
 package authority
 
 import (
@@ -47,26 +55,39 @@ import (
 	"chipid/pki/cert"
 	"chipid/pki/curve"
 	"chipid/pki/durable"
+	"chipid/pki/journal"
 	"chipid/pki/keystore"
+	"chipid/pki/shamir"
 )
 
 const (
-	configFile    = "authority.json"
-	cscaCertFile  = "csca/csca.cer"
-	cscaKeyFile   = "csca/csca.key"
-	trustCertFile = "trust/csca.cer"
-	trustCRLFile  = "trust/csca.crl"
+	configFile = "authority.json"
+	logFile    = "log/signatures.log"
 )
 
-// Lifetimes. CSCA: key 3 to 5 years, certificate 13 to 15. Document signer:
-// key up to 3 months, certificate as long as the documents after that.
+// Lifetimes where the options name none. CSCA: key 3 to 5 years, certificate
+// 13 to 15. Document signer: key up to 3 months, certificate as long as the
+// documents after that.
 const (
 	cscaKeyYears   = 4
 	dsKeyMonths    = 3
 	documentYears  = 10
 	crlDays        = 30 // at least every 90 (Doc 9303-12 section 4.1.5)
+	dsSignatures   = 250_000
 	defaultStation = "station-1"
 )
+
+// KeyOptions say what keys of one use are.
+type KeyOptions struct {
+	// Kind of key; zero takes P-384 for the CSCA, P-256 for document signers.
+	Kind keystore.Kind
+	// Scheme of its signatures; 0 takes the default of the key.
+	Scheme cert.Scheme
+	// Place is where new keys are made: empty for sealed files in the folder,
+	// or the PKCS#11 URI of a token, whose object is the beginning of the keys'
+	// names in it.
+	Place string
+}
 
 // Options say what Init makes.
 type Options struct {
@@ -78,8 +99,22 @@ type Options struct {
 	MRZCountry string
 	// Organization stands in every name; empty takes "chipid".
 	Organization string
-	// CSCACurve and DSCurve sign; nil takes P-384 and P-256.
-	CSCACurve, DSCurve *curve.Curve
+	// CSCA and DS are the keys of the root, and of those that sign documents
+	// and lists.
+	CSCA, DS KeyOptions
+	// CSCAKeyYears (3 to 5) and DSKeyMonths (1 to 3) are how long keys sign,
+	// DocumentYears (1 to 10) how long documents are valid, CRLDays (3 to 90)
+	// how long a revocation list is current. 0 takes 4, 3, 10 and 30.
+	CSCAKeyYears, DSKeyMonths, DocumentYears, CRLDays int
+	// DSSignatures is how many signatures a document signer may make; 0 takes
+	// 250,000.
+	DSSignatures uint64
+	// Shares splits the secret that the CSCA's key is sealed under: Needed of
+	// Of shares give it back. Zero leaves the key under Sealer.
+	Shares Shares
+	// GiveShares gets the shares, to hand them to their holders. An error
+	// ends Init before anything is in place.
+	GiveShares func([]shamir.Share) error
 	// DocumentTypes that the signers may sign, as in the MRZ: "ID", "I";
 	// empty takes these two.
 	DocumentTypes []string
@@ -93,8 +128,16 @@ type Options struct {
 	StationID string
 
 	Sealer *keystore.Sealer
+	// AskPIN is asked for the PIN of a token whose URI has no pin-source.
+	AskPIN func(token string) ([]byte, error)
 	Rand   io.Reader
 	Now    func() time.Time
+}
+
+// Shares is how many shares of a secret there are, and how many give it back.
+type Shares struct {
+	Needed int `json:"needed"`
+	Of     int `json:"of"`
 }
 
 // config is authority.json.
@@ -103,20 +146,95 @@ type config struct {
 	Country       string    `json:"country"`
 	MRZCountry    string    `json:"mrzCountry"`
 	Organization  string    `json:"organization"`
-	DSCurve       string    `json:"documentSignerCurve"`
+	CSCA          keyConfig `json:"csca,omitzero"`
+	DS            keyConfig `json:"documentSigner,omitzero"`
+	DSCurve       string    `json:"documentSignerCurve,omitempty"` // of folders from before there was DS
+	CSCAKeyYears  int       `json:"cscaKeyYears,omitempty"`
+	DSKeyMonths   int       `json:"documentSignerKeyMonths,omitempty"`
+	DocumentYears int       `json:"documentYears,omitempty"`
+	CRLDays       int       `json:"crlDays,omitempty"`
+	// DSSignatures is the limit; 0 in folders from before there was one.
+	DSSignatures  uint64    `json:"documentSignerSignatures,omitempty"`
+	Shares        *Shares   `json:"shares,omitempty"`
 	DocumentTypes []string  `json:"documentTypes"`
 	CRLURL        string    `json:"crlURL"`
 	Created       time.Time `json:"created"`
 }
 
+// complete puts in what folders from earlier programs do not say.
+func (c *config) complete() {
+	if c.DS.Kind == "" {
+		c.DS.Kind = c.DSCurve
+	}
+	for field, usual := range map[*int]int{
+		&c.CSCAKeyYears: cscaKeyYears, &c.DSKeyMonths: dsKeyMonths, &c.DocumentYears: documentYears, &c.CRLDays: crlDays,
+	} {
+		if *field == 0 {
+			*field = usual
+		}
+	}
+}
+
+// keyConfig is KeyOptions in authority.json.
+type keyConfig struct {
+	Kind   string `json:"key"`
+	Scheme string `json:"signature,omitempty"`
+	Place  string `json:"place,omitempty"`
+}
+
+func (k KeyOptions) config() keyConfig {
+	c := keyConfig{Kind: k.Kind.String(), Place: k.Place}
+	if k.Scheme != 0 {
+		c.Scheme = k.Scheme.String()
+	}
+	return c
+}
+
+func (c keyConfig) options() (k KeyOptions, err error) {
+	k.Place = c.Place
+	if c.Kind != "" {
+		if k.Kind, err = keystore.ParseKind(c.Kind); err != nil {
+			return k, err
+		}
+	}
+	if c.Scheme != "" {
+		if k.Scheme, err = cert.ParseScheme(c.Scheme); err != nil {
+			return k, err
+		}
+	}
+	return k, nil
+}
+
+// resolve checks the options of a key and puts the default in.
+func (k *KeyOptions) resolve(standard *curve.Curve) error {
+	if k.Kind.IsZero() {
+		k.Kind = keystore.Kind{Curve: standard}
+	}
+	if k.Scheme != 0 && !k.Scheme.Fits(k.Kind.PublicKey()) {
+		return fmt.Errorf("%s cannot sign with %s", k.Kind, k.Scheme)
+	}
+	if k.Place != "" {
+		if _, uri, err := keystore.ParsePlace(k.Place); err != nil {
+			return err
+		} else if uri == nil {
+			return fmt.Errorf("the place of keys is a PKCS#11 URI or, for files in the folder, empty; it is not %q", k.Place)
+		}
+	}
+	return nil
+}
+
 // Authority is an opened authority folder.
 type Authority struct {
-	dir    string
-	config config
-	csca   *cert.Certificate
-	sealer *keystore.Sealer
-	rand   io.Reader
-	now    func() time.Time
+	dir      string
+	config   config
+	cscas    []*cert.Certificate // by generation
+	csca     *cert.Certificate   // the newest
+	sealer   *keystore.Sealer
+	keys     *keystore.Keys
+	cscaKeys *keystore.Keys // nil while shares are wanting
+	log      *journal.Log
+	rand     io.Reader
+	now      func() time.Time
 }
 
 var (
@@ -142,7 +260,7 @@ func Init(dir string, o Options) (*Authority, error) {
 }
 
 func initialize(dir string, o Options) (*Authority, error) {
-	c, cscaCurve, dsCurve, err := o.resolve()
+	c, err := o.resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -166,14 +284,17 @@ func initialize(dir string, o Options) (*Authority, error) {
 	}
 	defer os.RemoveAll(temp)
 
-	a := &Authority{dir: temp, config: *c, sealer: o.Sealer, rand: o.Rand, now: o.Now}
-	if err := a.build(o, cscaCurve, dsCurve); err != nil {
-		return nil, err
+	a := &Authority{dir: temp, config: *c, sealer: o.Sealer, keys: keystore.NewKeys(o.Sealer, o.AskPIN), rand: o.Rand, now: o.Now}
+	a.cscaKeys = a.keys
+	a.log = journal.Open(a.path(logFile))
+	if err := a.build(o); err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	if err := publish(temp, dir); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.Close())
 	}
 	a.dir = dir
+	a.log = journal.Open(a.path(logFile))
 	// What is left of earlier tries that were killed holds only sealed keys
 	// that signed nothing.
 	leftovers, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
@@ -189,10 +310,8 @@ func initialize(dir string, o Options) (*Authority, error) {
 }
 
 // resolve checks the options and puts the defaults in.
-func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err error) {
-	fail := func(format string, args ...any) (*config, *curve.Curve, *curve.Curve, error) {
-		return nil, nil, nil, fmt.Errorf(format, args...)
-	}
+func (o *Options) resolve() (c *config, err error) {
+	fail := func(format string, args ...any) (*config, error) { return nil, fmt.Errorf(format, args...) }
 	if o.Sealer == nil || o.Rand == nil || o.Now == nil {
 		return fail("a sealer, a source of randomness and a clock are needed")
 	}
@@ -209,12 +328,45 @@ func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err err
 	if len(mrz) < 1 || len(mrz) > 3 || strings.Trim(mrz, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return fail("the country's code in the machine readable zone is 1 to 3 letters, not %q", o.MRZCountry)
 	}
-	cscaCurve, dsCurve = o.CSCACurve, o.DSCurve
-	if cscaCurve == nil {
-		cscaCurve = curve.P384()
+	if err := o.CSCA.resolve(curve.P384()); err != nil {
+		return fail("the CSCA's key: %w", err)
 	}
-	if dsCurve == nil {
-		dsCurve = curve.P256()
+	if err := o.DS.resolve(curve.P256()); err != nil {
+		return fail("the document signers' keys: %w", err)
+	}
+	for _, n := range []struct {
+		what               string
+		value              *int
+		least, most, usual int
+	}{
+		{"years that the CSCA's key signs", &o.CSCAKeyYears, 3, 5, cscaKeyYears},
+		{"months that a document signer's key signs", &o.DSKeyMonths, 1, 3, dsKeyMonths},
+		{"years that documents are valid", &o.DocumentYears, 1, 10, documentYears},
+		{"days that a revocation list is current", &o.CRLDays, 3, 90, crlDays},
+	} {
+		if *n.value == 0 {
+			*n.value = n.usual
+		}
+		if *n.value < n.least || *n.value > n.most {
+			return fail("the %s are %d to %d, not %d", n.what, n.least, n.most, *n.value)
+		}
+	}
+	if o.CSCAKeyYears+o.DocumentYears >= 15 {
+		return fail("a CSCA key of %d years and documents of %d make a certificate of more than 15 years", o.CSCAKeyYears, o.DocumentYears)
+	}
+	if o.DSSignatures == 0 {
+		o.DSSignatures = dsSignatures
+	}
+	var shares *Shares
+	if o.Shares != (Shares{}) {
+		switch shares = &o.Shares; {
+		case shares.Needed < 2 || shares.Needed > shares.Of || shares.Of > shamir.MaxShares:
+			return fail("at least 2 of at most %d shares, not %d of %d", shamir.MaxShares, shares.Needed, shares.Of)
+		case o.GiveShares == nil:
+			return fail("there is nobody to give the shares to")
+		case o.CSCA.Place != "":
+			return fail("shares are for a CSCA key in a sealed file; a token has its own ways of wanting several people")
+		}
 	}
 	types := slices.Clone(o.DocumentTypes)
 	if len(types) == 0 {
@@ -255,11 +407,18 @@ func (o *Options) resolve() (c *config, cscaCurve, dsCurve *curve.Curve, err err
 		Country:       country,
 		MRZCountry:    mrz,
 		Organization:  organization,
-		DSCurve:       dsCurve.Name(),
+		CSCA:          o.CSCA.config(),
+		DS:            o.DS.config(),
+		CSCAKeyYears:  o.CSCAKeyYears,
+		DSKeyMonths:   o.DSKeyMonths,
+		DocumentYears: o.DocumentYears,
+		CRLDays:       o.CRLDays,
+		DSSignatures:  o.DSSignatures,
+		Shares:        shares,
 		DocumentTypes: types,
 		CRLURL:        crlURL,
 		Created:       o.Now().UTC().Truncate(time.Second),
-	}, cscaCurve, dsCurve, nil
+	}, nil
 }
 
 // isHost tells whether host can stand in a TLS certificate.
@@ -330,16 +489,21 @@ func publish(temp, dir string) error {
 }
 
 // build fills the folder. authority.json comes last.
-func (a *Authority) build(o Options, cscaCurve, dsCurve *curve.Curve) error {
-	for _, sub := range []string{"csca", "ds", "crl/revoked", "trust", "tls", "stations"} {
+func (a *Authority) build(o Options) error {
+	for _, sub := range []string{"csca", "ds", "lists", "crl/revoked", "log", "trust", "tls", "stations"} {
 		if err := durable.MkdirAll(a.path(sub), 0o700); err != nil {
 			return err
 		}
 	}
-	if err := a.issueCSCA(cscaCurve); err != nil {
+	if a.config.Shares != nil {
+		if err := a.splitSecret(o.GiveShares); err != nil {
+			return err
+		}
+	}
+	if err := a.issueCSCA(); err != nil {
 		return err
 	}
-	if _, err := a.issueDocumentSigner(dsCurve); err != nil {
+	if _, err := a.issueDocumentSigner(); err != nil {
 		return err
 	}
 	now := a.now().UTC().Truncate(time.Second)
@@ -372,7 +536,8 @@ func (a *Authority) build(o Options, cscaCurve, dsCurve *curve.Curve) error {
 
 // Open opens the authority in dir. Keys are unsealed when they are needed.
 func Open(dir string, sealer *keystore.Sealer, rand io.Reader, now func() time.Time) (*Authority, error) {
-	a := &Authority{dir: dir, sealer: sealer, rand: rand, now: now}
+	a := &Authority{dir: dir, sealer: sealer, keys: keystore.NewKeys(sealer, nil), rand: rand, now: now}
+	a.log = journal.Open(a.path(logFile))
 	if err := readJSON(a.path(configFile), &a.config); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds no authority (it has no %s); `chipid pki init --dir %s` makes one", dir, configFile, dir)
 	} else if err != nil {
@@ -381,12 +546,29 @@ func Open(dir string, sealer *keystore.Sealer, rand io.Reader, now func() time.T
 	if err := checkVersion(a.path(configFile), a.config.Version); err != nil {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
-	var err error
-	if a.csca, err = readCertificate(a.path(cscaCertFile)); err != nil {
+	a.config.complete()
+	if a.config.Shares == nil {
+		a.cscaKeys = a.keys
+	}
+	if err := a.readGenerations(); err != nil {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
 	return a, nil
 }
+
+// AskPIN sets who is asked for the PIN of a token whose URI has no pin-source.
+// It comes before the first use of a key.
+func (a *Authority) AskPIN(ask func(token string) ([]byte, error)) {
+	shared := a.cscaKeys == a.keys
+	a.keys = keystore.NewKeys(a.sealer, ask)
+	if shared {
+		a.cscaKeys = a.keys
+	}
+}
+
+// Close gives the sessions with tokens back. Signers that were given out must
+// not be used after.
+func (a *Authority) Close() error { return a.keys.Close() }
 
 // Dir is the authority's folder.
 func (a *Authority) Dir() string { return a.dir }
@@ -400,7 +582,7 @@ func (a *Authority) StationDir() string { return a.path("station") }
 // HubDir is the hub's folder.
 func (a *Authority) HubDir() string { return a.path("hub") }
 
-// CSCA is the root certificate.
+// CSCA is the root certificate of the newest generation.
 func (a *Authority) CSCA() *cert.Certificate { return a.csca }
 
 // CRLURL is the place that certificates name for the revocation list.

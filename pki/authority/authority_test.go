@@ -107,7 +107,7 @@ func TestInitIsReady(t *testing.T) {
 // The extension profile of Doc 9303-12 Tables 5 and 6: what must be there, what
 // must not, and what is critical.
 func TestProfile(t *testing.T) {
-	a, _ := newAuthority(t, func(o *Options) { o.CSCACurve, o.DSCurve = curve.P256(), curve.P384() })
+	a, _ := newAuthority(t, func(o *Options) { o.CSCA.Kind.Curve, o.DS.Kind.Curve = curve.P256(), curve.P384() })
 	ds, _, err := a.DocumentSigner()
 	if err != nil {
 		t.Fatal(err)

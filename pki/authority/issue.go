@@ -3,9 +3,9 @@ package authority
 import (
 	"bytes"
 	"crypto"
+	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/big"
 	"os"
@@ -16,9 +16,7 @@ import (
 	"time"
 
 	"chipid/pki/cert"
-	"chipid/pki/curve"
 	"chipid/pki/durable"
-	"chipid/pki/keystore"
 )
 
 // Bounds on the folders of an authority.
@@ -26,47 +24,6 @@ const (
 	maxNumbered = 99_999
 	maxRevoked  = 1_000_000
 )
-
-// issueCSCA makes the root: key, certificate, and its copy for verifiers. Its
-// profile is Doc 9303-12 Tables 5 and 6.
-func (a *Authority) issueCSCA(c *curve.Curve) error {
-	key, err := curve.GenerateKey(c, a.rand)
-	if err != nil {
-		return fmt.Errorf("generate the CSCA key: %w", err)
-	}
-	now := a.instant()
-	signs := cert.Period{NotBefore: now, NotAfter: now.AddDate(cscaKeyYears, 0, 0)}
-	name, err := a.name("CSCA " + a.config.Country)
-	if err != nil {
-		return err
-	}
-	keyID, err := cert.KeyIdentifier(key.Public())
-	if err != nil {
-		return err
-	}
-	extensions, err := a.extensions(signs, keyID, keyID,
-		cert.KeyUsageExtension(cert.KeyUsageCertSign|cert.KeyUsageCRLSign),
-		cert.BasicConstraints(0))
-	if err != nil {
-		return err
-	}
-	der, err := cert.Create(a.rand, cert.Template{
-		Subject:    name,
-		NotBefore:  now,
-		NotAfter:   signs.NotAfter.AddDate(documentYears, dsKeyMonths, 0),
-		Extensions: extensions,
-	}, nil, key.Public(), key)
-	if err != nil {
-		return fmt.Errorf("issue the CSCA certificate: %w", err)
-	}
-	if a.csca, err = cert.Parse(der); err != nil {
-		return fmt.Errorf("re-read the CSCA certificate: %w", err)
-	}
-	if err := keystore.SaveKey(a.path(cscaKeyFile), key, a.sealer); err != nil {
-		return err
-	}
-	return durable.CreateFile(a.path(cscaCertFile), der, 0o644)
-}
 
 // extensions gives what every certificate of the authority carries, and more.
 func (a *Authority) extensions(signs cert.Period, issuerKeyID, keyID []byte, more ...cert.Extension) ([]cert.Extension, error) {
@@ -99,124 +56,118 @@ func (a *Authority) extensions(signs cert.Period, issuerKeyID, keyID []byte, mor
 	}, more...), nil
 }
 
-// cscaSigner opens the CSCA's key, for signing now.
-func (a *Authority) cscaSigner() (crypto.Signer, error) {
-	return a.signer(a.path(cscaKeyFile), a.csca)
-}
-
-// signer opens the key of a certificate and holds it to its period.
-func (a *Authority) signer(path string, c *cert.Certificate) (crypto.Signer, error) {
-	key, err := keystore.LoadKey(path, a.sealer)
-	if err != nil {
-		return nil, err
-	}
-	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(c.PublicKey) {
-		return nil, fmt.Errorf("%s is not the key of %s", path, c.Subject)
-	}
-	if err := mayUseKey(c, a.now()); err != nil {
-		return nil, err
-	}
-	return &limitedSigner{Signer: key, certificate: c, now: a.now}, nil
-}
-
-// limitedSigner refuses to sign outside the private key usage period of its
-// certificate (Doc 9303-12 section 4.1.3), however long it is held on to.
-type limitedSigner struct {
-	crypto.Signer
-	certificate *cert.Certificate
-	now         func() time.Time
-}
-
-func (s *limitedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if err := mayUseKey(s.certificate, s.now()); err != nil {
-		return nil, err
-	}
-	return s.Signer.Sign(rand, digest, opts)
-}
-
-// mayUseKey tells whether the key of c may sign at a time.
-func mayUseKey(c *cert.Certificate, at time.Time) error {
-	from, to := usagePeriod(c)
-	if at.Before(from) || at.After(to) {
-		return fmt.Errorf("%s may sign from %s to %s, and the clock says %s: %w", c.Subject,
-			moment(from), moment(to), moment(at), ErrKeyUsagePeriod)
-	}
-	return nil
-}
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
-func usagePeriod(c *cert.Certificate) (from, to time.Time) {
-	from, to = c.NotBefore, c.NotAfter
-	if p := c.PrivateKeyUsage; p.NotBefore.After(from) {
-		from = p.NotBefore
-	}
-	if p := c.PrivateKeyUsage; !p.NotAfter.IsZero() && p.NotAfter.Before(to) {
-		to = p.NotAfter
-	}
-	return from, to
-}
-
 // DocumentSigner describes a document signer.
 type DocumentSigner struct {
-	File         string            `json:"file"`
-	Subject      string            `json:"subject"`
-	SerialNumber string            `json:"serialNumber"` // hex
-	NotBefore    time.Time         `json:"notBefore"`
-	NotAfter     time.Time         `json:"notAfter"`
-	SignsFrom    time.Time         `json:"signsFrom"`
-	SignsUntil   time.Time         `json:"signsUntil"`
-	State        string            `json:"state"` // "signing", "past", "future" or "revoked"
-	Certificate  *cert.Certificate `json:"-"`
+	File         string    `json:"file"`
+	Subject      string    `json:"subject"`
+	SerialNumber string    `json:"serialNumber"` // hex
+	NotBefore    time.Time `json:"notBefore"`
+	NotAfter     time.Time `json:"notAfter"`
+	SignsFrom    time.Time `json:"signsFrom"`
+	SignsUntil   time.Time `json:"signsUntil"`
+	State        string    `json:"state"` // "signing", "spent", "past", "future" or "revoked"
+	// Signatures made so far, of at most Limit; told of those that may sign.
+	Signatures  uint64            `json:"signatures"`
+	Limit       uint64            `json:"signatureLimit,omitempty"`
+	Certificate *cert.Certificate `json:"-"`
+}
+
+// signerKind is a use that the CSCA issues signers for.
+type signerKind struct {
+	folder, prefix string
+	common         string // common name, to be followed by country and number
+	keyMonths      int    // 0: the authority's choice for document signers
+	limited        bool   // in the number of signatures
+	sign           string // what its signatures are, for the log
+	purpose        asn1.ObjectIdentifier
+}
+
+// The extended key usages are those of Doc 9303-12 Table 6; list signers sign
+// rarely and for a year.
+func documentSigners() signerKind {
+	return signerKind{folder: "ds", prefix: "ds", common: "Document Signer", limited: true, sign: "security object"}
+}
+
+func masterListSigners() signerKind {
+	return signerKind{folder: "lists", prefix: "mls", common: "Master List Signer", keyMonths: 12, sign: "master list", purpose: cert.OIDMasterListSigner}
+}
+
+func deviationListSigners() signerKind {
+	return signerKind{folder: "lists", prefix: "dls", common: "Deviation List Signer", keyMonths: 12, sign: "deviation list", purpose: cert.OIDDeviationListSigner}
 }
 
 // IssueDocumentSigner issues a document signer with a fresh key; from then on
 // it is the one that DocumentSigner gives.
 func (a *Authority) IssueDocumentSigner() (*DocumentSigner, error) {
-	c, ok := curve.ByName(a.config.DSCurve)
-	if !ok {
-		return nil, fmt.Errorf("issue a document signer: %s names an unknown curve %q", configFile, a.config.DSCurve)
-	}
-	ds, err := a.issueDocumentSigner(c)
+	ds, err := a.issueDocumentSigner()
 	if err != nil {
 		return nil, fmt.Errorf("issue a document signer: %w", err)
 	}
 	return ds, nil
 }
 
-func (a *Authority) issueDocumentSigner(c *curve.Curve) (*DocumentSigner, error) {
-	csca, err := a.cscaSigner()
+func (a *Authority) issueDocumentSigner() (*DocumentSigner, error) {
+	return a.issueSigner(documentSigners())
+}
+
+// issueSigner makes a key and its certificate.
+func (a *Authority) issueSigner(kind signerKind) (*DocumentSigner, error) {
+	o, err := a.config.DS.options()
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", configFile, err)
+	}
+	// Before a key is made: may the CSCA sign?
+	if _, err := a.cscaSigner(use{}); err != nil {
 		return nil, err
 	}
 	now := a.instant()
-	signs := cert.Period{NotBefore: now, NotAfter: now.AddDate(0, dsKeyMonths, 0)}
-	notAfter := signs.NotAfter.AddDate(documentYears, 0, 0)
-	if notAfter.After(a.csca.NotAfter) {
-		return nil, fmt.Errorf("its certificate would outlive the CSCA's, which ends on %s: make a new CSCA", a.csca.NotAfter.Format(time.DateOnly))
+	months := kind.keyMonths
+	if months == 0 {
+		months = a.config.DSKeyMonths
 	}
-	key, err := curve.GenerateKey(c, a.rand)
+	signs := cert.Period{NotBefore: now, NotAfter: now.AddDate(0, months, 0)}
+	notAfter := signs.NotAfter
+	if kind.limited { // its signatures are looked at as long as documents are
+		notAfter = notAfter.AddDate(a.config.DocumentYears, 0, 0)
+	}
+	if notAfter.After(a.csca.NotAfter) {
+		return nil, fmt.Errorf("its certificate would outlive the CSCA's, which ends on %s: make a new CSCA key with `chipid pki link`", a.csca.NotAfter.Format(time.DateOnly))
+	}
+	free := func() (int, error) {
+		newest, err := a.newestNumber(kind.folder, kind.prefix+"-", ".key")
+		return newest + 1, err
+	}
+	path := func(n int, suffix string) string {
+		return a.path(kind.folder, fmt.Sprintf("%s-%04d%s", kind.prefix, n, suffix))
+	}
+	if err := durable.MkdirAll(a.path(kind.folder), 0o700); err != nil {
+		return nil, err
+	}
+	number, key, err := a.newKey(a.keys, o, free, func(n int) string { return path(n, ".key") }, kind.prefix)
 	if err != nil {
-		return nil, fmt.Errorf("generate its key: %w", err)
+		return nil, fmt.Errorf("make its key: %w", err)
 	}
 	keyID, err := cert.KeyIdentifier(key.Public())
 	if err != nil {
 		return nil, err
 	}
-	types, err := cert.DocumentType(a.config.DocumentTypes...)
+	more := []cert.Extension{cert.KeyUsageExtension(cert.KeyUsageDigitalSignature)}
+	last, err := cert.DocumentType(a.config.DocumentTypes...)
+	if kind.purpose != nil {
+		last, err = cert.ExtKeyUsage(kind.purpose)
+	}
 	if err != nil {
 		return nil, err
 	}
-	extensions, err := a.extensions(signs, a.csca.SubjectKeyID, keyID,
-		cert.KeyUsageExtension(cert.KeyUsageDigitalSignature), types)
+	extensions, err := a.extensions(signs, a.csca.SubjectKeyID, keyID, append(more, last)...)
 	if err != nil {
 		return nil, err
 	}
-	number, keyPath, err := a.saveNextKey(key)
+	name, err := a.name(fmt.Sprintf("%s %s %04d", kind.common, a.config.Country, number))
 	if err != nil {
 		return nil, err
 	}
-	name, err := a.name(fmt.Sprintf("Document Signer %s %04d", a.config.Country, number))
+	csca, err := a.cscaSigner(use{what: "certificate of " + name.String(), newKey: keyID})
 	if err != nil {
 		return nil, err
 	}
@@ -233,31 +184,10 @@ func (a *Authority) issueDocumentSigner(c *curve.Curve) (*DocumentSigner, error)
 	if err != nil {
 		return nil, fmt.Errorf("re-read it: %w", err)
 	}
-	path := strings.TrimSuffix(keyPath, ".key") + ".cer"
-	if err := durable.CreateFile(path, der, 0o644); err != nil {
+	if err := durable.CreateFile(path(number, ".cer"), der, 0o644); err != nil {
 		return nil, err
 	}
-	return a.describe(path, issued), nil
-}
-
-// saveNextKey seals a document signer's key under the next free number. A key
-// whose certificate never came, since the program was killed in between, keeps
-// its number and is never used.
-func (a *Authority) saveNextKey(key crypto.Signer) (number int, path string, err error) {
-	for {
-		newest, err := a.newestNumber("ds", "ds-", ".key")
-		if err != nil {
-			return 0, "", err
-		}
-		path = a.path("ds", fmt.Sprintf("ds-%04d.key", newest+1))
-		// Another process may have taken the number since.
-		if err := keystore.SaveKey(path, key, a.sealer); errors.Is(err, fs.ErrExist) {
-			continue
-		} else if err != nil {
-			return 0, "", err
-		}
-		return newest + 1, path, nil
-	}
+	return a.describe(path(number, ".cer"), issued, kind)
 }
 
 // newestNumber finds the highest N among files prefixNsuffix of a subfolder;
@@ -287,8 +217,10 @@ func (a *Authority) newestNumber(sub, prefix, suffix string) (int, error) {
 }
 
 // DocumentSigners lists all document signers, oldest first.
-func (a *Authority) DocumentSigners() ([]DocumentSigner, error) {
-	paths, err := filepath.Glob(filepath.Join(a.path("ds"), "ds-*.cer"))
+func (a *Authority) DocumentSigners() ([]DocumentSigner, error) { return a.signers(documentSigners()) }
+
+func (a *Authority) signers(kind signerKind) ([]DocumentSigner, error) {
+	paths, err := filepath.Glob(filepath.Join(a.path(kind.folder), kind.prefix+"-*.cer"))
 	if err != nil {
 		return nil, err
 	}
@@ -302,14 +234,18 @@ func (a *Authority) DocumentSigners() ([]DocumentSigner, error) {
 	for _, path := range paths {
 		c, err := readCertificate(path)
 		if err != nil {
-			return nil, fmt.Errorf("list the document signers: %w", err)
+			return nil, fmt.Errorf("list the signers: %w", err)
 		}
-		out = append(out, *a.describe(path, c))
+		ds, err := a.describe(path, c, kind)
+		if err != nil {
+			return nil, fmt.Errorf("list the signers: %w", err)
+		}
+		out = append(out, *ds)
 	}
 	return out, nil
 }
 
-func (a *Authority) describe(path string, c *cert.Certificate) *DocumentSigner {
+func (a *Authority) describe(path string, c *cert.Certificate, kind signerKind) (*DocumentSigner, error) {
 	from, to := usagePeriod(c)
 	ds := &DocumentSigner{
 		File:         path,
@@ -329,26 +265,33 @@ func (a *Authority) describe(path string, c *cert.Certificate) *DocumentSigner {
 		ds.State = "future"
 	case now.After(to):
 		ds.State = "past"
+	default:
+		// Counted from the log's end, which for those before is far away.
+		var err error
+		if ds.Signatures, _, err = a.log.Count(keyName(c.SubjectKeyID)); err != nil {
+			return nil, err
+		}
+		if kind.limited {
+			ds.Limit = a.config.DSSignatures
+		}
+		if ds.Limit > 0 && ds.Signatures >= ds.Limit {
+			ds.State = "spent"
+		}
 	}
-	return ds
+	return ds, nil
 }
 
 // DocumentSigner gives the newest document signer that may sign now, with its
-// key. The key refuses to sign once its usage period is over.
+// key. The key refuses to sign once its usage period is over, it has made as
+// many signatures as it may, or it is revoked.
 func (a *Authority) DocumentSigner() (*cert.Certificate, crypto.Signer, error) {
-	signers, err := a.DocumentSigners()
+	kind := documentSigners()
+	signers, err := a.signers(kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, ds := range slices.Backward(signers) {
-		if ds.State != "signing" {
-			continue
-		}
-		key, err := a.signer(strings.TrimSuffix(ds.File, ".cer")+".key", ds.Certificate)
-		if err != nil {
-			return nil, nil, fmt.Errorf("open the document signer: %w", err)
-		}
-		return ds.Certificate, key, nil
+	if c, key, err := a.newest(kind, signers); err != nil || c != nil {
+		return c, key, err
 	}
 	why := "there is none"
 	if len(signers) > 0 {
@@ -358,11 +301,37 @@ func (a *Authority) DocumentSigner() (*cert.Certificate, crypto.Signer, error) {
 			return nil, nil, fmt.Errorf("%w: %w; is the clock right?", ErrNoDocumentSigner, mayUseKey(signers[0].Certificate, now))
 		}
 		why = fmt.Sprintf("the newest, %s, is %s", last.File, last.State)
+		if last.State == "spent" {
+			why += fmt.Sprintf(": it has made the %d signatures it may", last.Limit)
+		}
 		if err := mayUseKey(last.Certificate, a.now()); err != nil {
 			return nil, nil, fmt.Errorf("%w: %w; `chipid pki ds --dir %s` issues a new one", ErrNoDocumentSigner, err, a.dir)
 		}
 	}
 	return nil, nil, fmt.Errorf("%w: %s; `chipid pki ds --dir %s` issues a new one", ErrNoDocumentSigner, why, a.dir)
+}
+
+// newest opens the newest signer that may sign now; nil where none may.
+func (a *Authority) newest(kind signerKind, signers []DocumentSigner) (*cert.Certificate, crypto.Signer, error) {
+	o, err := a.config.DS.options()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", configFile, err)
+	}
+	for _, ds := range slices.Backward(signers) {
+		if ds.State != "signing" {
+			continue
+		}
+		u := use{what: kind.sign, limit: ds.Limit}
+		if o.Scheme != 0 && o.Scheme.Fits(ds.Certificate.PublicKey) {
+			u.scheme = o.Scheme
+		}
+		key, err := a.signer(a.keys, strings.TrimSuffix(ds.File, ".cer")+".key", ds.Certificate, u)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open the %s: %w", strings.ToLower(kind.common), err)
+		}
+		return ds.Certificate, key, nil
+	}
+	return nil, nil, nil
 }
 
 // name is a distinguished name under the authority.
@@ -387,7 +356,7 @@ type revocation struct {
 // ErrNotIssued: a certificate to revoke is not one of this authority.
 var ErrNotIssued = errors.New("this authority did not issue that certificate")
 
-// Revoke revokes a document signer and issues a revocation list at once. The
+// Revoke revokes a signer of documents or lists and issues a revocation list at once. The
 // revocation is on disk before the list is made, so that whatever happens in
 // between, the next list has it. Revoking twice keeps the first date and
 // reason.
@@ -395,19 +364,23 @@ func (a *Authority) Revoke(serial *big.Int, reason string) (*IssuedCRL, error) {
 	fail := func(err error) (*IssuedCRL, error) {
 		return nil, fmt.Errorf("revoke %X: %w", serial, err)
 	}
-	signers, err := a.DocumentSigners()
-	if err != nil {
-		return fail(err)
+	var signers []DocumentSigner
+	for _, kind := range []signerKind{documentSigners(), masterListSigners(), deviationListSigners()} {
+		of, err := a.signers(kind)
+		if err != nil {
+			return fail(err)
+		}
+		signers = append(signers, of...)
 	}
 	// Before anything is written: can a list be signed at all?
-	if _, err := a.cscaSigner(); err != nil {
+	if _, err := a.cscaSigner(use{}); err != nil {
 		return fail(err)
 	}
 	i := slices.IndexFunc(signers, func(ds DocumentSigner) bool { return ds.Certificate.SerialNumber.Cmp(serial) == 0 })
 	if i < 0 {
 		return fail(ErrNotIssued)
 	}
-	err = createJSON(a.revokedPath(serial), revocation{
+	err := createJSON(a.revokedPath(serial), revocation{
 		SerialNumber: signers[i].SerialNumber,
 		Subject:      signers[i].Subject,
 		RevokedAt:    a.instant(),
@@ -449,10 +422,6 @@ func (a *Authority) IssueCRL() (*IssuedCRL, error) {
 }
 
 func (a *Authority) issueCRL() (*IssuedCRL, error) {
-	csca, err := a.cscaSigner()
-	if err != nil {
-		return nil, err
-	}
 	for {
 		newest, err := a.newestNumber("crl", "crl-", ".crl")
 		if err != nil {
@@ -470,7 +439,11 @@ func (a *Authority) issueCRL() (*IssuedCRL, error) {
 			Number:     newest + 1,
 			Revoked:    len(entries),
 			ThisUpdate: now,
-			NextUpdate: now.AddDate(0, 0, crlDays),
+			NextUpdate: now.AddDate(0, 0, a.config.CRLDays),
+		}
+		csca, err := a.cscaSigner(use{what: fmt.Sprintf("revocation list %d", issued.Number)})
+		if err != nil {
+			return nil, err
 		}
 		der, err := cert.CreateCRL(a.rand, cert.CRLTemplate{
 			Number:     big.NewInt(int64(issued.Number)),
@@ -557,13 +530,52 @@ func (a *Authority) publishTrust() error {
 	}
 }
 
-// fillTrust puts the CSCA certificate and a revocation list into one folder.
+// fillTrust puts the CSCA's certificates and a revocation list into one
+// folder.
 func (a *Authority) fillTrust(dir string, crl []byte) error {
-	path := filepath.Join(dir, "csca.cer")
-	if have, err := readFile(path, maxKitFile); err != nil || !bytes.Equal(have, a.csca.Raw) {
-		if err := durable.WriteFile(path, a.csca.Raw, 0o644); err != nil {
-			return err
+	files, err := a.trustFiles()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if have, err := readFile(path, maxKitFile); err != nil || !bytes.Equal(have, content) {
+			if err := durable.WriteFile(path, content, 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	return durable.WriteFile(filepath.Join(dir, "csca.crl"), crl, 0o644)
+}
+
+// CRLDue tells whether a new revocation list should be issued now, and why: a
+// third of the newest one's time is left, a revocation is not on it, or the
+// CSCA has a newer key (Doc 9303-12 section 4.1.5).
+func (a *Authority) CRLDue() (due bool, why string, err error) {
+	_, der, err := a.newestCRL()
+	if err != nil {
+		return false, "", fmt.Errorf("look at the newest revocation list: %w", err)
+	}
+	if der == nil {
+		return true, "there is none yet", nil
+	}
+	crl, err := cert.ParseCRL(der)
+	if err != nil {
+		return false, "", fmt.Errorf("look at the newest revocation list: %w", err)
+	}
+	revoked, err := a.revocations()
+	if err != nil {
+		return false, "", err
+	}
+	now := a.now()
+	renew := crl.NextUpdate.Add(-crl.NextUpdate.Sub(crl.ThisUpdate) / 3)
+	switch {
+	case len(revoked) > crl.Len():
+		return true, fmt.Sprintf("%d of %d revocations are not on list %v", len(revoked)-crl.Len(), len(revoked), crl.Number), nil
+	case !bytes.Equal(crl.AuthorityKeyID, a.csca.SubjectKeyID):
+		return true, "the CSCA has a newer key than the one that signed the newest list", nil
+	case !now.Before(renew):
+		return true, fmt.Sprintf("list %v is current until %s", crl.Number, moment(crl.NextUpdate)), nil
+	}
+	return false, fmt.Sprintf("list %v is current until %s; the next is due from %s on", crl.Number, moment(crl.NextUpdate), moment(renew)), nil
 }

@@ -358,12 +358,17 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-func createJSON(path string, v any) error {
+func createJSON(path string, v any) error { return saveJSON(path, v, durable.CreateFile) }
+
+// writeJSON replaces what stands there.
+func writeJSON(path string, v any) error { return saveJSON(path, v, durable.WriteFile) }
+
+func saveJSON(path string, v any, save func(string, []byte, fs.FileMode) error) error {
 	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	return durable.CreateFile(path, append(raw, '\n'), 0o600)
+	return save(path, append(raw, '\n'), 0o600)
 }
 
 // readFile reads a file of at most limit octets.

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/pem"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"chipid/pki/cert"
+	"chipid/pki/cms"
 	"chipid/pki/curve"
 )
 
@@ -65,7 +67,7 @@ func TestOpenSSLAccepts(t *testing.T) {
 		{curve.P256(), curve.P384(), "-sha256"},
 		{curve.BrainpoolP512r1(), curve.BrainpoolP256r1(), "-sha512"},
 	} {
-		a, _ := newAuthority(t, func(o *Options) { o.CSCACurve, o.DSCurve = c.csca, c.ds })
+		a, _ := newAuthority(t, func(o *Options) { o.CSCA.Kind.Curve, o.DS.Kind.Curve = c.csca, c.ds })
 		ds, _, err := a.DocumentSigner()
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +121,7 @@ func TestOpenSSLAcceptsTwin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cscaKey, err := a.cscaSigner()
+	cscaKey, err := a.cscaSigner(use{what: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,4 +173,43 @@ func withoutKey(t testing.TB, c *cert.Certificate) string {
 		t.Fatal("no public key")
 	}
 	return before + after
+}
+
+// The document signers' signatures are judged with their own certificate for
+// an anchor: see above for what OpenSSL does to the chain.
+func TestOpenSSLAcceptsSignedData(t *testing.T) {
+	for _, kinds := range [][2]string{{"P-384", "P-256"}, {"P-256", "P-384"}, {"brainpoolP384r1", "brainpoolP256r1"}, {"P-256", "RSA-2048"}} {
+		dir := t.TempDir()
+		a, _ := newAuthority(t, func(o *Options) { o.CSCA.Kind, o.DS.Kind = kind(t, kinds[0]), kind(t, kinds[1]) })
+		ds, key, err := a.DocumentSigner()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := []byte("what is signed")
+		der, err := cms.Sign(rand.Reader, cms.OIDSecurityObject, content, cms.SignOptions{Certificate: ds, Signer: key, SigningTime: start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := writeFile(t, filepath.Join(dir, "sod.der"), der)
+		anchor := writeCertificate(t, filepath.Join(dir, "ds.pem"), ds.Raw)
+		out := filepath.Join(dir, "content")
+		verify := []string{"cms", "-verify", "-inform", "DER", "-in", message, "-CAfile", anchor, "-partial_chain", "-purpose", "any", "-binary", "-out", out, "-attime", fmt.Sprint(start.Unix())}
+		mustOpenSSL(t, verify...)
+		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("openssl took out %q, %v", got, err)
+		}
+		mustOpenSSL(t, "cms", "-verify", "-inform", "DER", "-in", message, "-noverify", "-binary", "-out", out)
+
+		printed := mustOpenSSL(t, "cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", message)
+		for _, want := range []string{"2.23.136.1.1.1", "signingTime", "messageDigest", "d.issuerAndSerialNumber"} {
+			if !strings.Contains(printed, want) {
+				t.Errorf("openssl does not print %s", want)
+			}
+		}
+		changed := bytes.Replace(der, content, bytes.ToUpper(content), 1)
+		writeFile(t, message, changed)
+		if out, err := openssl(t, verify...); err == nil {
+			t.Errorf("openssl accepts a changed content:\n%s", out)
+		}
+	}
 }

@@ -175,7 +175,7 @@ func (l *Log) store(batch []*waiting) (refused []error, err error) {
 			continue
 		}
 		counts[entry.Key] = entry.Count
-		if entry.NewKey != "" {
+		if entry.NewKey != "" && entry.NewKey != entry.Key {
 			counts[entry.NewKey] = 0
 		}
 		last = entry
@@ -262,7 +262,7 @@ func (l *Log) catchUp(f *os.File) error {
 			return fmt.Errorf("%w: entry %d does not follow on %d", ErrBroken, entry.Seq, l.last.Seq)
 		}
 		l.last = entry
-		if entry.NewKey != "" {
+		if entry.NewKey != "" && entry.NewKey != entry.Key {
 			l.counts[entry.NewKey] = 0
 		}
 		if _, known := l.counts[entry.Key]; known {

@@ -62,6 +62,14 @@ func (k Kind) String() string {
 	return "RSA-" + strconv.Itoa(k.RSABits)
 }
 
+// PublicKey is an empty public key of the kind, to ask what fits it.
+func (k Kind) PublicKey() crypto.PublicKey {
+	if k.Curve != nil {
+		return &curve.PublicKey{Curve: k.Curve}
+	}
+	return new(rsa.PublicKey)
+}
+
 // generate makes a key in memory.
 func (k Kind) generate(rand io.Reader) (crypto.Signer, error) {
 	if err := k.check(); err != nil {

@@ -103,7 +103,7 @@ func (t *token) with(use func(s pkcs11.SessionHandle, joined uint) error) error 
 	<-t.free
 	defer func() { t.free <- struct{}{} }()
 	var first error
-	for range 2 {
+	for try := range 2 {
 		s, joined, err := t.session()
 		if err != nil {
 			if first != nil {
@@ -114,7 +114,8 @@ func (t *token) with(use func(s pkcs11.SessionHandle, joined uint) error) error 
 		t.calls.RLock()
 		err = use(s, joined)
 		t.calls.RUnlock()
-		if !isGone(err) {
+		// Some libraries do not say that a token is gone, only that it is empty.
+		if emptied := errors.Is(err, ErrNoKey) && try == 0; !isGone(err) && !emptied {
 			t.putBack(s, joined)
 			if err != nil {
 				return fmt.Errorf("token %s: %w", t.uri.name(), err)

@@ -1,0 +1,117 @@
+package authority
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"chipid/pki/cert"
+	"chipid/pki/journal"
+)
+
+// Audit is what checking the log of signatures gave.
+type Audit struct {
+	journal.Summary
+	File string `json:"file"`
+	// Missing are certificates and revocation lists of the folder that no
+	// entry of the log is about: they were signed behind its back, or the log
+	// was cut.
+	Missing []string `json:"missing"`
+	// Lost are entries about certificates and revocation lists that are not
+	// in the folder: the program died before it stored them, or they were
+	// taken away.
+	Lost []string `json:"lost"`
+}
+
+// ErrAudit: the log and the folder contradict each other.
+var ErrAudit = errors.New("the log does not account for everything in the folder")
+
+// AuditLog checks the log of signatures: its chain, its counts, and that each
+// certificate and revocation list of the folder has an entry. noted, where not
+// empty, is the hash of an entry that was written down earlier. It needs no
+// passphrase.
+func (a *Authority) AuditLog(noted string) (*Audit, error) {
+	audit := &Audit{File: a.path(logFile), Missing: []string{}, Lost: []string{}}
+	wanted, err := a.signedFiles()
+	if err != nil {
+		return nil, fmt.Errorf("check the log of signatures: %w", err)
+	}
+	summary, err := journal.Verify(audit.File, strings.ToLower(noted), func(e journal.Entry) error {
+		if _, ok := wanted[e.Digest]; ok {
+			delete(wanted, e.Digest)
+			return nil
+		}
+		for _, what := range []string{"certificate of ", "root certificate of ", "link certificate of ", "revocation list "} {
+			if strings.HasPrefix(e.What, what) {
+				audit.Lost = append(audit.Lost, fmt.Sprintf("entry %d: %s", e.Seq, e.What))
+				break
+			}
+		}
+		return nil
+	})
+	if summary != nil {
+		audit.Summary = *summary
+	}
+	if err != nil {
+		return audit, fmt.Errorf("check the log of signatures: %w", err)
+	}
+	for _, path := range wanted {
+		audit.Missing = append(audit.Missing, path)
+	}
+	if len(audit.Missing) > 0 {
+		return audit, fmt.Errorf("check the log of signatures: %w: it has no entry for %s", ErrAudit, strings.Join(audit.Missing, ", "))
+	}
+	return audit, nil
+}
+
+// signedFiles gives the digests that were signed for the certificates and
+// revocation lists of the folder, with their paths.
+func (a *Authority) signedFiles() (map[string]string, error) {
+	out := map[string]string{}
+	for _, folder := range []string{"csca", "ds", "lists", "crl"} {
+		entries, err := os.ReadDir(a.path(folder))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			path := a.path(folder, e.Name())
+			extension := filepath.Ext(path)
+			if strings.HasPrefix(e.Name(), ".") || extension != ".cer" && extension != ".crl" {
+				continue
+			}
+			raw, err := readFile(path, 1<<30)
+			if err != nil {
+				return nil, err
+			}
+			var algorithm cert.Algorithm
+			var signed []byte
+			if extension == ".cer" {
+				c, err := cert.Parse(raw)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", path, err)
+				}
+				algorithm, signed = c.SignatureAlgorithm, c.RawTBS
+			} else {
+				l, err := cert.ParseCRL(raw)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", path, err)
+				}
+				algorithm, signed = l.SignatureAlgorithm, l.RawTBS
+			}
+			hash := algorithm.Hash()
+			if hash == 0 {
+				return nil, fmt.Errorf("%s: signed with %s, which this authority does not use", path, algorithm)
+			}
+			h := hash.New()
+			h.Write(signed)
+			out[hex.EncodeToString(h.Sum(nil))] = path
+		}
+	}
+	return out, nil
+}
