@@ -384,30 +384,14 @@ func verify(pub *PublicKey, digest []byte, r, s *big.Int) bool {
 	u1 := new(big.Int).SetBytes(c.digestNat(digest).Bytes(c.order))
 	u1.Mod(u1.Mul(u1, w), n)
 	u2 := new(big.Int).Mod(w.Mul(r, w), n)
-	sum, err := pub.Point.ScalarMult(u2.FillBytes(make([]byte, c.orderSize)))
+	group, ok := c.group.(*weierstrass)
+	if !ok {
+		return false // the standard library's curves are above
+	}
+	q, err := group.decode(pub.Point.enc)
 	if err != nil {
 		return false
 	}
-	if u1.Sign() != 0 {
-		base, err := c.ScalarBaseMult(u1.FillBytes(make([]byte, c.orderSize)))
-		if err != nil {
-			return false
-		}
-		sum = sum.Add(base)
-	}
-	if sum.IsInfinity() {
-		return false
-	}
-	x := new(big.Int).SetBytes(sum.X())
-	return x.Mod(x, n).Cmp(r) == 0
-}
-
-// Divide gives scalar·k⁻¹ modulo the order, in OrderSize octets: the chip
-// authentication data of PACE-CAM (Doc 9303-11 §4.4.3.5.1). Both numbers stay
-// secret; together with the result either gives the other.
-func (k *PrivateKey) Divide(scalar []byte) []byte {
-	c := k.curve
-	exponent := new(big.Int).Sub(c.params.N, big.NewInt(2)).Bytes()
-	quotient := bigmod.NewNat().Exp(c.nat(k.scalar), exponent, c.order)
-	return quotient.Mul(c.reduce(scalar), c.order).Bytes(c.order)
+	// r is x modulo n, and x is below p, which may be a little more than n.
+	return group.verifies(q, u1, u2, r, new(big.Int).Add(r, n))
 }

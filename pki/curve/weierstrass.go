@@ -212,6 +212,20 @@ func (w *weierstrass) scalarBaseMult(k []byte) projective {
 	if !w.fixedBase {
 		return w.scalarMult(&w.g, k)
 	}
+	tables := w.baseTables()
+	acc := w.infinity()
+	var q projective
+	for i, b := range k {
+		at := 2 * (len(k) - 1 - i)
+		w.lookup(&q, &tables[at+1], b>>4)
+		w.addPoints(&acc, &acc, &q)
+		w.lookup(&q, &tables[at], b&15)
+		w.addPoints(&acc, &acc, &q)
+	}
+	return acc
+}
+
+func (w *weierstrass) baseTables() [][15]projective {
 	w.baseOnce.Do(func() {
 		w.baseTable = make([][15]projective, 2*w.orderSize)
 		base := w.g
@@ -220,16 +234,91 @@ func (w *weierstrass) scalarBaseMult(k []byte) projective {
 			w.double(&base, &w.baseTable[i][7])
 		}
 	})
+	return w.baseTable
+}
+
+// The functions below are for checking signatures. They handle public values
+// only, and take a time that depends on them.
+
+// verifies tells whether the first coordinate of u1·G + u2·Q is one of xs.
+// Comparing X with x·Z saves the inversion.
+func (w *weierstrass) verifies(q *projective, u1, u2 *big.Int, xs ...*big.Int) bool {
+	f := w.f
+	sum := w.publicMult(q, u2)
+	if w.fixedBase {
+		tables := w.baseTables()
+		for i, b := range u1.FillBytes(make([]byte, w.orderSize)) {
+			at := 2 * (w.orderSize - 1 - i)
+			for j, digit := range [2]byte{b & 15, b >> 4} {
+				if digit != 0 {
+					w.addPoints(&sum, &sum, &tables[at+j][digit-1])
+				}
+			}
+		}
+	} else {
+		base := w.publicMult(&w.g, u1)
+		w.addPoints(&sum, &sum, &base)
+	}
+	if f.isZero(&sum.z) == 1 {
+		return false
+	}
+	for _, x := range xs {
+		var want element
+		if x.BitLen() > 8*f.size || !f.fromBytes(&want, x.FillBytes(make([]byte, f.size))) {
+			continue
+		}
+		f.mul(&want, &want, &sum.z)
+		f.sub(&want, &want, &sum.x)
+		if f.isZero(&want) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// publicMult gives k·p by signed windows of five bits: odd multiples up to 15,
+// and their negatives for nothing.
+func (w *weierstrass) publicMult(p *projective, k *big.Int) projective {
+	var odd [8]projective
+	var twice projective
+	odd[0] = *p
+	w.double(&twice, p)
+	for i := 1; i < len(odd); i++ {
+		w.addPoints(&odd[i], &odd[i-1], &twice)
+	}
 	acc := w.infinity()
-	var q projective
-	for i, b := range k {
-		at := 2 * (len(k) - 1 - i)
-		w.lookup(&q, &w.baseTable[at+1], b>>4)
-		w.addPoints(&acc, &acc, &q)
-		w.lookup(&q, &w.baseTable[at], b&15)
-		w.addPoints(&acc, &acc, &q)
+	digits := signedWindows(k)
+	for i := len(digits) - 1; i >= 0; i-- {
+		w.double(&acc, &acc)
+		switch d := digits[i]; {
+		case d > 0:
+			w.addPoints(&acc, &acc, &odd[d/2])
+		case d < 0:
+			minus := odd[-d/2]
+			w.f.sub(&minus.y, &element{}, &minus.y)
+			w.addPoints(&acc, &acc, &minus)
+		}
 	}
 	return acc
+}
+
+// signedWindows writes k as a sum of digits times powers of two, the digits
+// being zero or odd, from −15 to 15, with at least four zeros between two.
+func signedWindows(k *big.Int) []int8 {
+	rest := new(big.Int).Set(k)
+	digits := make([]int8, 0, k.BitLen()+1)
+	for rest.Sign() > 0 {
+		d := int64(0)
+		if rest.Bit(0) == 1 {
+			if d = int64(rest.Bits()[0] & 31); d > 15 {
+				d -= 32
+			}
+			rest.Sub(rest, big.NewInt(d))
+		}
+		digits = append(digits, int8(d))
+		rest.Rsh(rest, 1)
+	}
+	return digits
 }
 
 // The methods below are the group interface, on encoded points.
