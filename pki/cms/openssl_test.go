@@ -2,14 +2,11 @@ package cms
 
 import (
 	"bytes"
-	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"chipid/pki/cert"
 )
 
 // We judge what OpenSSL signs; what we sign OpenSSL judges in pki/authority,
@@ -39,11 +36,6 @@ func writeFile(t testing.TB, path string, data []byte) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func writeCertificate(t testing.TB, path string, c *cert.Certificate) string {
-	t.Helper()
-	return writeFile(t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 }
 
 func TestWeAcceptOpenSSLs(t *testing.T) {
