@@ -255,6 +255,12 @@ func (i *importing) take(b *batch) error {
 // bad reports what is wrong with one row.
 func (i *importing) bad(it item, problems ...Problem) {
 	i.sum.Bad++
+	// A photo that is looked up by a number without its zero is not what is
+	// missing.
+	if it.row.Photo == "" && len(problems) == 1 && problems[0].Field == photoField && lostZero(it.row.Person.Number) {
+		problems = []Problem{{Line: it.row.Line, Field: "number", Code: "twelve-digits",
+			VI: "số định danh phải gồm đúng 12 chữ số", EN: "the personal number must be exactly 12 digits"}}
+	}
 	for _, p := range problems {
 		p.Column = i.reader.Heading(p.Field)
 		if p.Field == "number" && lostZero(it.row.Person.Number) {

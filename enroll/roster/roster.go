@@ -2,8 +2,9 @@
 // of their photos, into a station's queue.
 //
 // A roster is a CSV file (UTF-8, with comma, semicolon or tab) or an XLSX
-// workbook (its first sheet), and its first row that is not empty holds the
-// headings. A heading is a field's JSON name or one of the usual Vietnamese or
+// workbook (its first sheet). The first row that names columns holds the
+// headings; above it may stand what schools write there, their own name and the
+// class. A heading is a field's JSON name or one of the usual Vietnamese or
 // English words for it (see Headings), whatever the case, spacing or
 // diacritics; a heading nobody knows stops the import, for a column left out
 // unseen would be data lost.
@@ -164,11 +165,17 @@ func openSource(f *os.File, size int64) (source, error) {
 	return newCSV(f, f, size), nil
 }
 
+// maxTitles bounds the rows above the headings.
+const maxTitles = 20
+
 func newReader(src source) (*Reader, error) {
-	for {
+	r := &Reader{source: src, byField: map[string]string{}}
+	var firstLine int // that is not empty
+	var first []string
+	for rows := 0; rows < maxTitles; {
 		line, cells, err := src.next()
 		if errors.Is(err, io.EOF) {
-			return nil, fileError("danh sách trống: không có dòng tiêu đề", "the roster is empty: it has no row of headings")
+			break
 		}
 		if err != nil {
 			return nil, err
@@ -176,9 +183,39 @@ func newReader(src source) (*Reader, error) {
 		if empty(cells) {
 			continue
 		}
-		r := &Reader{source: src, byField: map[string]string{}}
-		return r, r.readHeadings(line, cells)
+		rows++
+		if first == nil {
+			firstLine, first = line, slices.Clone(cells)
+		}
+		if namesColumns(cells) {
+			return r, r.readHeadings(line, cells)
+		}
+		if slices.ContainsFunc(cells, numberLike) {
+			break // a person, whom nobody may skip
+		}
 	}
+	if first == nil {
+		return nil, fileError("danh sách trống: không có dòng tiêu đề", "the roster is empty: it has no row of headings")
+	}
+	return r, r.readHeadings(firstLine, first) // which says what is wrong with it
+}
+
+// namesColumns tells the row of headings from the titles above it.
+func namesColumns(cells []string) bool {
+	known := headingTable()
+	found := map[string]bool{}
+	for _, cell := range cells {
+		if name, ok := known[headingKey(cell)]; ok {
+			found[name] = true
+		}
+	}
+	return len(found) >= 2 && (found["number"] || found["fullName"])
+}
+
+// numberLike tells a cell with a personal number, whole or without its zeros.
+func numberLike(cell string) bool {
+	cell = strings.TrimSpace(cell)
+	return len(cell) >= 9 && !strings.ContainsFunc(cell, func(r rune) bool { return !unicode.IsDigit(r) })
 }
 
 func empty(cells []string) bool {
@@ -229,6 +266,10 @@ func (r *Reader) row(line int, cells []string) (*Row, error) {
 			break
 		}
 		switch {
+		case c.heading == "" && strings.TrimSpace(cells[i]) != "":
+			return nil, &RowError{Problem{Line: line, Code: "columns",
+				VI: fmt.Sprintf("có dữ liệu ở cột %d là cột không có tiêu đề", i+1),
+				EN: fmt.Sprintf("there is something in column %d, which has no heading", i+1)}}
 		case c.photo:
 			row.Photo = strings.TrimSpace(cells[i])
 		case c.field != nil:
@@ -245,7 +286,7 @@ func (r *Reader) readHeadings(line int, cells []string) error {
 	}
 	known := headingTable()
 	fields := enroll.Fields()
-	var unknown []string
+	var unknownVI, unknownEN []string
 	for i, cell := range cells {
 		heading := strings.Join(strings.Fields(cell), " ")
 		name, ok := known[headingKey(heading)]
@@ -254,11 +295,14 @@ func (r *Reader) readHeadings(line int, cells []string) error {
 			r.columns = append(r.columns, column{})
 			continue
 		case !ok:
-			unknown = append(unknown, shown(heading, i))
+			unknownVI = append(unknownVI, shown(heading, i, "cột"))
+			unknownEN = append(unknownEN, shown(heading, i, "column"))
 			continue
 		}
-		if _, twice := r.byField[name]; twice && name != ignored {
-			return &FileError{Line: line, VI: fmt.Sprintf("hai cột cùng là %s", name), EN: fmt.Sprintf("two columns are both %s", name)}
+		if other, twice := r.byField[name]; twice && name != ignored {
+			return &FileError{Line: line,
+				VI: fmt.Sprintf("hai cột %q và %q có cùng một ý nghĩa: hãy bỏ một cột", other, heading),
+				EN: fmt.Sprintf("the columns %q and %q mean the same: leave one out", other, heading)}
 		}
 		c := column{heading: heading, photo: name == photoField}
 		if at := slices.IndexFunc(fields, func(f enroll.Field) bool { return f.Name == name }); at >= 0 {
@@ -267,11 +311,10 @@ func (r *Reader) readHeadings(line int, cells []string) error {
 		r.byField[name] = heading
 		r.columns = append(r.columns, c)
 	}
-	if len(unknown) > 0 {
-		list := strings.Join(unknown, ", ")
+	if len(unknownEN) > 0 {
 		return &FileError{Line: line,
-			VI: fmt.Sprintf("không hiểu tiêu đề cột: %s (xem chipid enroll import --headings)", list),
-			EN: fmt.Sprintf("unknown column headings: %s (see chipid enroll import --headings)", list)}
+			VI: fmt.Sprintf("không hiểu tiêu đề cột: %s (xem chipid enroll import --headings)", strings.Join(unknownVI, ", ")),
+			EN: fmt.Sprintf("unknown column headings: %s (see chipid enroll import --headings)", strings.Join(unknownEN, ", "))}
 	}
 	for _, name := range []string{"number", "fullName"} {
 		if _, ok := r.byField[name]; !ok {
@@ -285,11 +328,11 @@ func (r *Reader) readHeadings(line int, cells []string) error {
 
 // shown quotes a heading that looks like one. A list without headings has a
 // person in its first row, who must not end up in an error message.
-func shown(heading string, i int) string {
+func shown(heading string, i int, column string) string {
 	if len([]rune(heading)) <= 40 && !strings.ContainsFunc(heading, unicode.IsDigit) && headingLike(heading) {
 		return fmt.Sprintf("%q", heading)
 	}
-	return fmt.Sprintf("(column %d)", i+1)
+	return fmt.Sprintf("(%s %d)", column, i+1)
 }
 
 // headingLike: a person's name is capitals throughout or at each word's

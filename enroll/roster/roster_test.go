@@ -104,6 +104,8 @@ func TestCSV(t *testing.T) {
 		{"tab", "SO CCCD\tHO TEN\n1\tAn\n", []string{"2 An"}, nil},
 		{"empty lines and no last line break", "\n\nnumber,name\n\n1,An\n,\n2,Binh", []string{"5 An", "7 Binh"}, nil},
 		{"quoted separator, quote and line break", "number,name,address\n1,\"An, \"\"x\"\"\",\"So 1,\nXa 2\"\n2,Binh,y\n", []string{`2 An, "x"`, "4 Binh"}, nil},
+		{"titles above the headings", "TRUONG THPT MAU,,\nDanh sach lop 12A,,\n,,\nSTT,So CCCD,Ho ten\n1,2,An\n", []string{"5 An"}, nil},
+		{"something below no heading", "number,,name\n1,,An\n2,x,Binh\n", []string{"2 An"}, []string{"3 columns"}},
 		{"a stray quotation mark costs one row", "number,name\n1,\"An\n2,Binh\n3,Chi\n4,Dung\n", []string{"3 Binh", "4 Chi", "5 Dung"}, []string{"2 torn"}},
 		{"two stray quotation marks cost two rows", "number,name\n1,\"An\n2,Binh\n3,\"Chi\n4,Dung\n", []string{"3 Binh", "5 Dung"}, []string{"2 quote", "4 torn"}},
 		{"many rows after a stray mark", "number,name\n1,\"An\n" + strings.Repeat("2,Binh\n", 12), []string{"3 Binh", "4 Binh", "5 Binh", "6 Binh", "7 Binh", "8 Binh", "9 Binh", "10 Binh", "11 Binh", "12 Binh", "13 Binh", "14 Binh"}, []string{"2 quote"}},
@@ -150,6 +152,8 @@ func TestHeadings(t *testing.T) {
 		"unknown":        "number,name,shoe size\n1,An,42\n",
 		"no headings":    "001204000027,Trần Văn Dũng,2004-05-17\n",
 		"no number":      "name,sex\nAn,M\n",
+		"headings below": "001204000027,Trần Văn Dũng\nnumber,name\n1,An\n",
+		"only titles":    strings.Repeat("Danh sách\n", 30) + "number,name\n",
 		"a column twice": "number,name,họ và tên\n1,An,An\n",
 		"empty":          "\n\n",
 		"nothing":        "",
@@ -236,11 +240,13 @@ func TestSparseWorkbook(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.xlsx")
 	f := excelize.NewFile()
 	defer f.Close()
-	for cell, value := range map[string]string{
-		"A1": "number", "B1": "name", "A2": "1", "B2": "An", "XFD3": "far right", "A4": strings.Repeat("x", 32_000), "B4": strings.Repeat("x", 32_000),
-		"A1048576": "2", "B1048576": "Binh",
+	// In this order: excelize makes room in each new row for as many cells as
+	// the last has, and after XFD3 that would be for 16384 in a million.
+	for _, cell := range [][2]string{
+		{"A1", "number"}, {"B1", "name"}, {"A2", "1"}, {"B2", "An"}, {"XFD3", "far right"}, {"A4", strings.Repeat("x", 32_000)}, {"B4", strings.Repeat("x", 32_000)},
+		{"A1048576", "2"}, {"B1048576", "Binh"},
 	} {
-		if err := f.SetCellStr("Sheet1", cell, value); err != nil {
+		if err := f.SetCellStr("Sheet1", cell[0], cell[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
