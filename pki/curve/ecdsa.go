@@ -47,6 +47,7 @@ type PrivateKey struct {
 	curve  *Curve
 	scalar []byte
 	public *PublicKey
+	std    *ecdsa.PrivateKey // on the standard library's curves
 }
 
 // GenerateKey draws a new key.
@@ -76,7 +77,13 @@ func NewPrivateKey(c *Curve, scalar []byte) (*PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PrivateKey{c, k, &PublicKey{c, p}}, nil
+	key := &PrivateKey{curve: c, scalar: k, public: &PublicKey{c, p}}
+	if c.std != nil {
+		if key.std, err = ecdsa.ParseRawPrivateKey(c.std, k); err != nil {
+			return nil, fmt.Errorf("private key of %s: %w", c, err)
+		}
+	}
+	return key, nil
 }
 
 // Curve is the curve of the key.
@@ -157,15 +164,11 @@ func (k *PrivateKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts)
 	if h != 0 && len(digest) != h.Size() {
 		return nil, fmt.Errorf("sign on %s: the digest has %d octets, %v has %d", k.curve, len(digest), h, h.Size())
 	}
-	if k.curve.std != nil {
-		priv, err := ecdsa.ParseRawPrivateKey(k.curve.std, k.scalar)
-		if err != nil {
-			return nil, fmt.Errorf("sign on %s: %w", k.curve, err)
-		}
+	if k.std != nil {
 		if h == 0 {
 			h = hashOfSize(len(digest))
 		}
-		return priv.Sign(rand, digest, h)
+		return k.std.Sign(rand, digest, h)
 	}
 	r, s, err := k.sign(rand, digest, h)
 	if err != nil {
