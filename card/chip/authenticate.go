@@ -10,12 +10,17 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/pace"
+	"chipid/card/termauth"
 	"chipid/card/tlv"
+	"chipid/pki/curve"
 )
 
 // getChallenge starts Basic Access Control (Doc 9303-11 §4.3.4.1).
 func (c *Chip) getChallenge(cmd iso7816.Command) iso7816.Response {
 	c.bac = nil
+	if c.secured && c.ta != nil && c.ta.Expects() {
+		return c.terminalChallenge(cmd)
+	}
 	switch {
 	case c.eeprom.LifeCycle != Locked || !c.application || c.secured:
 		return answer(iso7816.SWConditionsNotSatisfied)
@@ -41,6 +46,9 @@ func (c *Chip) getChallenge(cmd iso7816.Command) iso7816.Response {
 func (c *Chip) externalAuthenticate(cmd iso7816.Command) iso7816.Response {
 	run := c.bac
 	c.bac = nil
+	if c.secured && c.ta != nil {
+		return c.authenticateTerminal(cmd)
+	}
 	switch {
 	case c.eeprom.LifeCycle != Locked || !c.application || c.secured || run == nil:
 		return answer(iso7816.SWConditionsNotSatisfied)
@@ -53,6 +61,7 @@ func (c *Chip) externalAuthenticate(cmd iso7816.Command) iso7816.Response {
 	if err != nil {
 		return answer(iso7816.SWAuthenticationFailed)
 	}
+	c.name = termauth.BACIdentifier(c.eeprom.DocumentNumber)
 	return c.open(keys, response)
 }
 
@@ -77,6 +86,8 @@ const (
 	setPACE              = 0xC1A4 // authentication template, mutual authentication
 	setChipAuth          = 0x41A4 // authentication template, for what follows to compute with
 	setChipAuthAgreement = 0x41A6 // key agreement template: the whole of it, with 3DES
+	setCertificateSigner = 0x81B6 // digital signature template, for verifying
+	setTerminalKey       = 0x81A4 // authentication template, for verifying
 )
 
 // Data objects of MSE:Set AT for PACE.
@@ -98,6 +109,10 @@ func (c *Chip) manageSecurity(cmd iso7816.Command) iso7816.Response {
 		return answer(c.setChipAuthentication(cmd.Data))
 	case setChipAuthAgreement:
 		return answer(c.agreeWith3DES(cmd.Data))
+	case setCertificateSigner:
+		return answer(c.setTerminal((*termauth.Chip).SetDST, cmd.Data))
+	case setTerminalKey:
+		return answer(c.setTerminal((*termauth.Chip).SetAT, cmd.Data))
 	}
 	return answer(iso7816.SWWrongP1P2)
 }
@@ -130,6 +145,9 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 	if err != nil {
 		return iso7816.SWFunctionNotSupported
 	}
+	if run.Static, sw = c.mappingKey(offer); sw != iso7816.SWSuccess {
+		return sw
+	}
 	c.pace, c.paceRef = run, password.Ref
 	return iso7816.SWSuccess
 }
@@ -156,6 +174,21 @@ func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (pace.Offer, bool) {
 		}
 	}
 	return pace.Offer{}, false
+}
+
+// mappingKey is the key that the chip authentication mapping proves: the one
+// with the number of the domain parameters (Doc 9303-11 §9.2.1). Other mappings
+// need none.
+func (c *Chip) mappingKey(offer pace.Offer) (*curve.PrivateKey, iso7816.StatusWord) {
+	if offer.Info.Mapping() != lds.ChipAuthenticationMapping {
+		return nil, iso7816.SWSuccess
+	}
+	for _, k := range c.eeprom.CAKeys {
+		if k.key != nil && k.is(big.NewInt(int64(offer.Info.ParameterID))) {
+			return k.key, iso7816.SWSuccess
+		}
+	}
+	return nil, iso7816.SWReferenceNotFound
 }
 
 // isProtocol compares the value of an object identifier as MSE carries it,
@@ -218,6 +251,11 @@ func (c *Chip) stepPACE(run *pace.Chip, data []byte) iso7816.Response {
 	case err != nil:
 		return answer(iso7816.SWWrongData)
 	case done:
+		var terminal []byte
+		c.name, terminal = run.Compressed()
+		if run.Static != nil {
+			c.ephemeral = terminal
+		}
 		return c.open(run.Keys(), response)
 	}
 	c.pace = run

@@ -19,8 +19,8 @@
 //	EF.CardAccess, EF.DIR, EF.ATR/INFO   always
 //	EF.CardSecurity, EF.COM, EF.SOD,
 //	DG1, DG2, DG5–DG16, EF.CVCA          inside secure messaging, after BAC or PACE
-//	DG3, DG4                             after terminal authentication, which this chip does not
-//	                                     know yet: never
+//	DG3, DG4                             after terminal authentication, over the channel of chip
+//	                                     authentication or PACE-CAM, by a terminal with the right
 //	passwords, private keys              never; no command gives them
 //	serial number (GET DATA 9F7F)        always until locked, then inside secure messaging
 //
@@ -52,6 +52,8 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/pace"
+	"chipid/card/termauth"
+	"chipid/pki/cvc"
 )
 
 // LifeCycle is where in its life a chip is.
@@ -138,6 +140,14 @@ type session struct {
 	pace    *pace.Chip
 	paceRef byte
 	ca      *eac.Chip // after MSE:Set AT
+
+	name      []byte // what terminal authentication calls the chip: by its MRZ or its key of PACE
+	ephemeral []byte // the terminal's compressed key of chip authentication or PACE-CAM; nil: neither
+	ta        *termauth.Chip
+	taStore   *cvc.Store
+
+	authenticated bool // a terminal has
+	rights        byte // and these are its rights
 
 	chain   *iso7816.Command // what command chaining has gathered so far
 	pending []byte           // what GET RESPONSE has still to give, with its status word

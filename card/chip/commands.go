@@ -33,6 +33,8 @@ func instructionFor(ins byte) (instruction, bool) {
 		return instruction{run: (*Chip).externalAuthenticate}, true
 	case insManageSecurity:
 		return instruction{run: (*Chip).manageSecurity}, true
+	case insPerformSecurity:
+		return instruction{run: (*Chip).performSecurity}, true
 	case insGeneralAuthenticate:
 		return instruction{run: (*Chip).generalAuthenticate}, true
 	case insInternalAuthenticate:
@@ -216,7 +218,7 @@ func (c *Chip) readable(f lds.File) bool {
 	case lds.EFCardAccess, lds.EFDIR, lds.EFATRInfo:
 		return true
 	case lds.DG3, lds.DG4:
-		return false
+		return c.entitled(f)
 	}
 	return c.eeprom.LifeCycle == Locked && c.secured
 }

@@ -8,10 +8,12 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"chipid/card/eac"
 	"chipid/card/lds"
 	"chipid/card/perso"
 	"chipid/card/tlv"
 	"chipid/pki/curve"
+	"chipid/pki/dh"
 )
 
 // memory is the chip's non-volatile memory, and its CBOR form the chip's state.
@@ -37,18 +39,34 @@ type memory struct {
 	CAKeys []*ecKey `cbor:"13,keyasint,omitempty"`
 	AAKey  *ecKey   `cbor:"14,keyasint,omitempty"`
 	AARSA  *rsaKey  `cbor:"15,keyasint,omitempty"`
+
+	// Terminal authentication: the certificates of the trust points, the most
+	// recent first, and the current date as far as certificates have told it.
+	TrustPoints [][]byte `cbor:"16,keyasint,omitempty"`
+	Date        []byte   `cbor:"17,keyasint,omitempty"`
 }
 
 type serial [perso.SerialSize]byte
 
-// ecKey is a private key and what goes with it.
+// ecKey is a private key on a curve, or one of chip authentication modulo a
+// prime, and what goes with it.
 type ecKey struct {
-	Curve  string `cbor:"1,keyasint"`
+	Curve  string `cbor:"1,keyasint"` // empty: modulo a prime
 	Scalar []byte `cbor:"2,keyasint"`
 	ID     []byte `cbor:"3,keyasint,omitempty"` // as DG14 gives it; nil: none
 	Hash   byte   `cbor:"4,keyasint,omitempty"` // of active authentication
+	Group  int    `cbor:"5,keyasint,omitempty"` // the standardised one, where there is no curve
 
 	key *curve.PrivateKey
+	dh  *dh.PrivateKey
+}
+
+// agreement is the key for chip authentication.
+func (k *ecKey) agreement() eac.PrivateKey {
+	if k.dh != nil {
+		return k.dh
+	}
+	return k.key
 }
 
 // rsaKey is a key of active authentication. It comes in two commands, so it
@@ -168,6 +186,12 @@ func (m *memory) check() error {
 			return err
 		}
 	}
+	if m.AAKey != nil && m.AAKey.key == nil {
+		return errors.New("key of active authentication modulo a prime")
+	}
+	if _, err := m.store(); err != nil {
+		return err
+	}
 	if m.LifeCycle == Locked {
 		return m.finished()
 	}
@@ -206,6 +230,18 @@ func creatable(f lds.File) bool {
 func (k *ecKey) open() error {
 	if k.Hash > perso.HashSHA512 || len(k.ID) > maxKeyID {
 		return errors.New("key that cannot be")
+	}
+	if k.Curve == "" {
+		g, ok := dh.ByDomainParameterID(k.Group)
+		if !ok {
+			return errors.New("key in a group that is not known")
+		}
+		key, err := dh.NewPrivateKey(g, k.Scalar)
+		if err != nil {
+			return errors.New("key out of its group's range")
+		}
+		k.dh = key
+		return nil
 	}
 	c, ok := curve.ByName(k.Curve)
 	if !ok {

@@ -13,6 +13,8 @@ import (
 	"chipid/card/perso"
 	"chipid/card/tlv"
 	"chipid/pki/curve"
+	"chipid/pki/cvc"
+	"chipid/pki/dh"
 )
 
 // putData takes passwords and keys (package perso has the table).
@@ -48,6 +50,8 @@ func (c *Chip) putData(cmd iso7816.Command) iso7816.Response {
 		put = func(data []byte) iso7816.StatusWord { return c.putRSA(tlv.Tag(object), data) }
 	case perso.PutHabits:
 		put = c.putHabits
+	case perso.PutTrust:
+		put = c.putTrust
 	case perso.PutComplete:
 		put = c.complete
 	default:
@@ -144,7 +148,7 @@ func (c *Chip) putCAKey(data []byte) iso7816.StatusWord {
 
 func (c *Chip) putAAKey(data []byte) iso7816.StatusWord {
 	key, ok := decodeKey(data)
-	if !ok || key.ID != nil {
+	if !ok || key.ID != nil || key.key == nil {
 		return iso7816.SWWrongData
 	}
 	if key.Hash == 0 {
@@ -168,6 +172,9 @@ func decodeKey(data []byte) (*ecKey, bool) {
 		}
 		values[o.Tag] = o.Value
 	}
+	if _, onCurve := values[perso.TagA]; !onCurve {
+		return decodeDHKey(values)
+	}
 	c := curveOf(values)
 	if c == nil {
 		return nil, false
@@ -185,13 +192,43 @@ func decodeKey(data []byte) (*ecKey, bool) {
 		}
 		key.Hash = hash[0]
 	}
+	return key.identified(values)
+}
+
+// identified gives the key its identifier.
+func (k *ecKey) identified(values map[tlv.Tag][]byte) (*ecKey, bool) {
 	if id, ok := values[perso.TagKeyID]; ok {
 		if len(id) == 0 {
 			return nil, false
 		}
-		key.ID = bytes.Clone(id)
+		k.ID = bytes.Clone(id)
 	}
-	return key, key.open() == nil
+	return k, k.open() == nil
+}
+
+// decodeDHKey reads a key modulo a prime, which is for chip authentication
+// only. The group must be a standardised one: in any other the chip could not
+// tell what a terminal sends it.
+func decodeDHKey(values map[tlv.Tag][]byte) (*ecKey, bool) {
+	for _, foreign := range []tlv.Tag{perso.TagB, perso.TagCofactor, perso.TagHash} {
+		if _, ok := values[foreign]; ok {
+			return nil, false
+		}
+	}
+	for id := 0; ; id++ {
+		g, ok := dh.ByDomainParameterID(id)
+		if !ok {
+			return nil, false
+		}
+		p, generator, q := g.Params()
+		matches := true
+		for tag, want := range map[tlv.Tag]*big.Int{perso.TagPrime: p, perso.TagGenerator: generator, perso.TagOrder: q} {
+			matches = matches && len(values[tag]) <= maxRSASize && new(big.Int).SetBytes(values[tag]).Cmp(want) == 0
+		}
+		if matches {
+			return (&ecKey{Group: id, Scalar: bytes.Clone(values[perso.TagScalar])}).identified(values)
+		}
+	}
 }
 
 func curveOf(values map[tlv.Tag][]byte) *curve.Curve {
@@ -257,6 +294,38 @@ func (c *Chip) putRSA(what tlv.Tag, data []byte) iso7816.StatusWord {
 		return iso7816.SWWrongData
 	}
 	c.eeprom.AARSA, c.eeprom.AAKey = &key, nil
+	return iso7816.SWSuccess
+}
+
+// putTrust takes the current date and the trust points of terminal
+// authentication, the most recent first.
+func (c *Chip) putTrust(data []byte) iso7816.StatusWord {
+	obj, err := tlv.ReadOne(data, tlv.Tag(perso.PutTrust))
+	if err != nil {
+		return iso7816.SWWrongData
+	}
+	objects, err := tlv.ReadAll(obj.Value)
+	if err != nil || len(objects) < 2 || objects[0].Tag != perso.TagDate {
+		return iso7816.SWWrongData
+	}
+	next := memory{Date: bytes.Clone(objects[0].Value)}
+	for _, o := range objects[1:] {
+		if o.Tag != perso.TagCertificate {
+			return iso7816.SWWrongData
+		}
+		certificate, err := cvc.Parse(tlv.Encode(perso.TagCertificate, o.Value))
+		if err != nil {
+			return iso7816.SWWrongData
+		}
+		if _, err := cvc.NewPoint(certificate); err != nil {
+			return iso7816.SWWrongData
+		}
+		next.TrustPoints = append(next.TrustPoints, certificate.Raw)
+	}
+	if _, err := next.store(); err != nil {
+		return iso7816.SWWrongData
+	}
+	c.eeprom.TrustPoints, c.eeprom.Date = next.TrustPoints, next.Date
 	return iso7816.SWSuccess
 }
 

@@ -27,7 +27,7 @@ func (c *Chip) chipAuthentication(match func(lds.ChipAuthenticationInfo) bool, i
 			if !k.is(info.KeyID) {
 				continue
 			}
-			run, err := eac.NewChip(k.key, info)
+			run, err := eac.NewChip(k.agreement(), info)
 			if err != nil {
 				return nil, iso7816.SWFunctionNotSupported
 			}
@@ -110,7 +110,12 @@ func (c *Chip) renew(run *eac.Chip, public []byte) iso7816.StatusWord {
 	if err != nil {
 		return iso7816.SWUnknown
 	}
-	c.next = next
+	// Rights belong to a channel and end with it.
+	c.next, c.rights = next, 0
+	c.ephemeral, err = run.Compress(public)
+	if err != nil {
+		return iso7816.SWWrongData
+	}
 	return iso7816.SWSuccess
 }
 

@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 	"strings"
 
 	"chipid/card/lds"
@@ -22,7 +24,11 @@ func agree(doc *lds.Document, secrets Secrets) (hash byte, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := agreeChipAuthentication(infos, secrets); err != nil {
+	access, err := cardAccess(doc)
+	if err != nil {
+		return 0, err
+	}
+	if err := agreeChipAuthentication(infos, access, secrets); err != nil {
 		return 0, err
 	}
 	if err := agreeActiveAuthentication(doc, secrets); err != nil {
@@ -62,24 +68,74 @@ func securityInfos(doc *lds.Document) (lds.SecurityInfos, error) {
 	return infos, nil
 }
 
-// agreeChipAuthentication looks for the secret key's public half in DG14. DG14
-// gives it as a SubjectPublicKeyInfo, which ends with the point.
-func agreeChipAuthentication(infos lds.SecurityInfos, secrets Secrets) error {
-	if secrets.ChipAuthentication == nil {
-		if len(infos.ChipAuthenticationPublicKeys) > 0 {
-			return fmt.Errorf("%w: DG14 promises chip authentication and the secrets have no key for it", ErrUnfit)
-		}
-		return nil
+func cardAccess(doc *lds.Document) (lds.SecurityInfos, error) {
+	raw, ok := doc.Get(lds.EFCardAccess)
+	if !ok {
+		return lds.SecurityInfos{}, nil
 	}
-	point := secrets.ChipAuthentication.PublicKey().Point.Bytes()
+	infos, err := lds.DecodeCardAccess(raw)
+	if err != nil {
+		return lds.SecurityInfos{}, fmt.Errorf("%w: %w", ErrUnfit, err)
+	}
+	return infos, nil
+}
+
+// agreeChipAuthentication looks for the secret keys' public halves in DG14. A
+// key for the chip authentication mapping alone stands in EF.CardSecurity and
+// not in DG14; its number is that of PACE's parameters.
+func agreeChipAuthentication(infos, access lds.SecurityInfos, secrets Secrets) error {
+	keys := secrets.Keys
+	if secrets.ChipAuthentication != nil {
+		keys = append([]ChipKey{{secrets.ChipAuthentication, secrets.KeyID}}, keys...)
+	}
+	if len(keys) == 0 && len(infos.ChipAuthenticationPublicKeys) > 0 {
+		return fmt.Errorf("%w: DG14 promises chip authentication and the secrets have no key for it", ErrUnfit)
+	}
+	for _, k := range keys {
+		if !promised(k, infos.ChipAuthenticationPublicKeys) && !mapsWith(k, access) {
+			return fmt.Errorf("%w: the key of chip authentication is not one of DG14's; document and secrets are of two cards", ErrUnfit)
+		}
+	}
 	for _, public := range infos.ChipAuthenticationPublicKeys {
-		sameID := public.KeyID == nil && secrets.KeyID == nil ||
-			public.KeyID != nil && secrets.KeyID != nil && public.KeyID.Cmp(secrets.KeyID) == 0
-		if sameID && strings.HasSuffix(string(public.SubjectPublicKeyInfo), string(point)) {
-			return nil
+		if !slices.ContainsFunc(keys, func(k ChipKey) bool { return promised(k, []lds.ChipAuthenticationPublicKeyInfo{public}) }) {
+			return fmt.Errorf("%w: DG14 promises a key of chip authentication that the secrets do not have", ErrUnfit)
 		}
 	}
-	return fmt.Errorf("%w: the key of chip authentication is not one of DG14's; document and secrets are of two cards", ErrUnfit)
+	for _, info := range access.PACE {
+		if info.Mapping() == lds.ChipAuthenticationMapping && !slices.ContainsFunc(keys, func(k ChipKey) bool { return mapsWith(k, lds.SecurityInfos{PACE: []lds.PACEInfo{info}}) }) {
+			return fmt.Errorf("%w: EF.CardAccess promises %s and the secrets have no key with its number", ErrUnfit, info.Name())
+		}
+	}
+	return nil
+}
+
+func promised(k ChipKey, public []lds.ChipAuthenticationPublicKeyInfo) bool {
+	for _, p := range public {
+		sameID := p.KeyID == nil && k.ID == nil || p.KeyID != nil && k.ID != nil && p.KeyID.Cmp(k.ID) == 0
+		if !sameID {
+			continue
+		}
+		key, err := p.PublicKey()
+		if own, ok := k.Private.Public().(interface{ Equal(crypto.PublicKey) bool }); err == nil && ok && own.Equal(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// mapsWith tells whether PACE offers to prove a key.
+func mapsWith(k ChipKey, access lds.SecurityInfos) bool {
+	key, ok := k.Private.(*curve.PrivateKey)
+	if !ok || k.ID == nil {
+		return false
+	}
+	for _, info := range access.PACE {
+		if p, ok := lds.StandardizedParameters(info.ParameterID); info.Mapping() == lds.ChipAuthenticationMapping && info.HasParameterID && ok &&
+			p.Curve == key.Curve() && k.ID.Cmp(big.NewInt(int64(info.ParameterID))) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func agreeActiveAuthentication(doc *lds.Document, secrets Secrets) error {

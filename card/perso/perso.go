@@ -18,6 +18,8 @@
 //	PUT DATA     00 DA 00 61  61{} 04 exponent             Active Authentication
 //	PUT DATA     00 DA 00 68  81…87 [88 hash]              its EC key                (chipid)
 //	PUT DATA     00 DA 00 6A  6A{0C name…}                 national habits           (chipid)
+//	PUT DATA     00 DA 00 6B  6B{5F25 date, 7F21…}         trust points of Terminal
+//	                                                       Authentication            (chipid)
 //	CREATE FILE  00 E0 00 00  63 04 size(2) fid(2)         63 05 with size(3)        (chipid)
 //	UPDATE BINARY 00 D6       offset(15 bits)              the selected file
 //	UPDATE BINARY 00 D7 00 00 54 offset, 53 data           past 32 KiB               (chipid)
@@ -26,7 +28,8 @@
 //
 // An EC key is a sequence of data objects: 81 the prime, 82 and 83 the
 // coefficients A and B, 84 the generator uncompressed, 85 its order, 86 the
-// secret scalar, 87 the cofactor; 89 is the key identifier that DG14 gives the
+// secret scalar, 87 the cofactor. A key modulo a prime has 81 the prime, 84 the
+// generator, 85 its order, 86 the secret exponent (chipid). 89 is the key identifier that DG14 gives the
 // key, left out where DG14 gives none. A hash is the last arc of the
 // ecdsa-plain algorithms of TR-03111: 1 SHA-1, 2 SHA-224, 3 SHA-256, 4 SHA-384,
 // 5 SHA-512.
@@ -58,6 +61,7 @@ const (
 	PutPasswords uint16 = 0x0065
 	PutAAKey     uint16 = 0x0068
 	PutHabits    uint16 = 0x006A
+	PutTrust     uint16 = 0x006B
 	PutComplete  uint16 = 0xDEAF
 	PutLock      uint16 = 0xDEAD
 )
@@ -70,6 +74,8 @@ const (
 	TagSecret         tlv.Tag = 0x66
 	TagOctets         tlv.Tag = 0x04
 	TagName           tlv.Tag = 0x0C
+	TagDate           tlv.Tag = 0x5F25
+	TagCertificate    tlv.Tag = 0x7F21
 
 	TagPrime     tlv.Tag = 0x81
 	TagA         tlv.Tag = 0x82

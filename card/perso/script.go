@@ -11,6 +11,8 @@ import (
 	"chipid/card/lds"
 	"chipid/card/tlv"
 	"chipid/pki/curve"
+	"chipid/pki/cvc"
+	"chipid/pki/dh"
 )
 
 // ErrUnfit is wrapped by the errors that say a document does not go on a kind
@@ -141,6 +143,9 @@ func checkFiles(doc *lds.Document, max int) error {
 	return nil
 }
 
+// maxTrustPoints is how many a chip keeps (Doc 9303-11 §7.1.4.3.4).
+const maxTrustPoints = 2
+
 func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 	if err := checkFiles(doc, chipidMaxFile); err != nil {
 		return nil, err
@@ -163,6 +168,23 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 			key = append(key, tlv.Encode(TagKeyID, keyIDOctets(secrets.KeyID))...)
 		}
 		s.put("PUT DATA key of chip authentication", PutCAKey, key)
+	}
+	for _, k := range secrets.Keys {
+		key, err := encodeChipKey(k)
+		if err != nil {
+			return nil, err
+		}
+		s.put("PUT DATA further key of chip authentication", PutCAKey, key)
+	}
+	if n := len(secrets.TrustPoints); n > maxTrustPoints || n > 0 && secrets.Date == (cvc.Date{}) {
+		return nil, fmt.Errorf("%w: %d trust points of terminal authentication from %s on; one or two can be kept, and they need a date", ErrUnfit, n, secrets.Date)
+	}
+	if len(secrets.TrustPoints) > 0 {
+		trust := tlv.Encode(TagDate, secrets.Date.Octets())
+		for _, c := range secrets.TrustPoints {
+			trust = append(trust, c.Raw...)
+		}
+		s.put("PUT DATA trust points of terminal authentication", PutTrust, tlv.Encode(tlv.Tag(PutTrust), trust))
 	}
 	switch key := secrets.ActiveAuthentication.(type) {
 	case nil:
@@ -205,6 +227,9 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 }
 
 func (s *script) jmrtd(doc *lds.Document, secrets Secrets) ([]Step, error) {
+	if len(secrets.Keys) > 0 || len(secrets.TrustPoints) > 0 {
+		return nil, fmt.Errorf("%w: a chip of kind %s has room for one key of chip authentication and knows no terminal authentication", ErrUnfit, JMRTD)
+	}
 	if err := checkFiles(doc, jmrtdMaxFile); err != nil {
 		return nil, err
 	}
@@ -267,6 +292,29 @@ func encodeKey(key *curve.PrivateKey) []byte {
 		tlv.Encode(TagScalar, key.Scalar()),
 		tlv.Encode(TagCofactor, []byte{0x00, 0x01}),
 	)
+}
+
+// encodeChipKey gives the data objects of a key of either kind.
+func encodeChipKey(k ChipKey) ([]byte, error) {
+	var out []byte
+	switch key := k.Private.(type) {
+	case *curve.PrivateKey:
+		out = encodeKey(key)
+	case *dh.PrivateKey:
+		p, g, q := key.Group().Params()
+		if q == nil {
+			return nil, fmt.Errorf("%w: key of chip authentication in a group of unknown order", ErrUnfit)
+		}
+		out = slices.Concat(
+			tlv.Encode(TagPrime, p.Bytes()), tlv.Encode(TagGenerator, g.Bytes()),
+			tlv.Encode(TagOrder, q.Bytes()), tlv.Encode(TagScalar, key.Exponent()))
+	default:
+		return nil, fmt.Errorf("%w: key of chip authentication of type %T", ErrUnfit, key)
+	}
+	if k.ID != nil {
+		out = append(out, tlv.Encode(TagKeyID, keyIDOctets(k.ID))...)
+	}
+	return out, nil
 }
 
 func keyIDOctets(id *big.Int) []byte {

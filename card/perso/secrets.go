@@ -11,6 +11,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"chipid/pki/curve"
+	"chipid/pki/cvc"
+	"chipid/pki/dh"
 )
 
 // Secrets are what a chip holds beside its files: the passwords that open it
@@ -30,8 +32,28 @@ type Secrets struct {
 	KeyID                *big.Int          // of that key in DG14; nil where DG14 gives none
 	ActiveAuthentication crypto.Signer     // *rsa.PrivateKey or *curve.PrivateKey; nil: none
 
+	// Further keys of chip authentication, on curves and modulo primes. The one
+	// for the chip authentication mapping of PACE has the PACEInfo's parameterId
+	// for a number.
+	Keys []ChipKey
+
+	// What the chip needs for terminal authentication: self-signed certificates
+	// of its CVCA, the most recent first, and the date of personalisation.
+	TrustPoints []*cvc.Certificate
+	Date        cvc.Date
+
 	Habits []string // how the chip is to differ from Doc 9303, see card/chip
 }
+
+// ChipKey is a private key of chip authentication: a *curve.PrivateKey, or a
+// *dh.PrivateKey in a standardised group.
+type ChipKey struct {
+	Private interface{ Public() crypto.PublicKey }
+	ID      *big.Int // nil where DG14 gives none
+}
+
+// Format keeps the key out of logs and messages, whatever the verb.
+func (ChipKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "key of a chip (not shown)") }
 
 // Format keeps the secrets out of logs and messages, whatever the verb.
 func (Secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, "secrets of a chip (not shown)") }
@@ -58,6 +80,58 @@ type encodedSecrets struct {
 	AARSA          []byte   `cbor:"10,keyasint,omitempty"` // PKCS #1
 	Habits         []string `cbor:"11,keyasint,omitempty"`
 	HasKeyID       bool     `cbor:"12,keyasint,omitempty"`
+
+	Keys        []encodedKey `cbor:"13,keyasint,omitempty"`
+	TrustPoints [][]byte     `cbor:"14,keyasint,omitempty"`
+	Date        []byte       `cbor:"15,keyasint,omitempty"` // six digits
+}
+
+// encodedKey is a ChipKey: on a curve, or in a group where there is none.
+type encodedKey struct {
+	Curve  string `cbor:"1,keyasint,omitempty"`
+	Group  int    `cbor:"2,keyasint,omitempty"` // of the standardised domain parameters
+	Secret []byte `cbor:"3,keyasint"`
+	ID     []byte `cbor:"4,keyasint,omitempty"`
+	HasID  bool   `cbor:"5,keyasint,omitempty"`
+}
+
+func (k ChipKey) encode() (encodedKey, error) {
+	var e encodedKey
+	switch key := k.Private.(type) {
+	case *curve.PrivateKey:
+		e.Curve, e.Secret = key.Curve().Name(), key.Scalar()
+	case *dh.PrivateKey:
+		id, ok := key.Group().DomainParameterID()
+		if !ok {
+			return e, fmt.Errorf("%w: a chip cannot hold a key of the %s", ErrSecrets, key.Group())
+		}
+		e.Group, e.Secret = id, key.Exponent()
+	default:
+		return e, fmt.Errorf("%w: a chip cannot hold a key of type %T", ErrSecrets, key)
+	}
+	if k.ID != nil {
+		if k.ID.Sign() < 0 {
+			return e, fmt.Errorf("%w: a key identifier is negative", ErrSecrets)
+		}
+		e.ID, e.HasID = k.ID.Bytes(), true
+	}
+	return e, nil
+}
+
+func (e encodedKey) decode() (ChipKey, error) {
+	var k ChipKey
+	var err error
+	if e.Curve != "" {
+		k.Private, err = privateKey(e.Curve, e.Secret)
+	} else if g, ok := dh.ByDomainParameterID(e.Group); ok {
+		k.Private, err = dh.NewPrivateKey(g, e.Secret)
+	} else {
+		err = fmt.Errorf("there is no group %d", e.Group)
+	}
+	if e.HasID {
+		k.ID = new(big.Int).SetBytes(e.ID)
+	}
+	return k, err
 }
 
 const secretsVersion = 1
@@ -80,6 +154,19 @@ func (s Secrets) Marshal() ([]byte, error) {
 			return nil, fmt.Errorf("%w: the key identifier is negative", ErrSecrets)
 		}
 		e.KeyID, e.HasKeyID = s.KeyID.Bytes(), true
+	}
+	for _, k := range s.Keys {
+		encoded, err := k.encode()
+		if err != nil {
+			return nil, err
+		}
+		e.Keys = append(e.Keys, encoded)
+	}
+	for _, c := range s.TrustPoints {
+		e.TrustPoints = append(e.TrustPoints, c.Raw)
+	}
+	if s.Date != (cvc.Date{}) {
+		e.Date = s.Date.Octets()
 	}
 	switch key := s.ActiveAuthentication.(type) {
 	case nil:
@@ -107,7 +194,7 @@ func UnmarshalSecrets(b []byte) (Secrets, error) {
 		IndefLength:       cbor.IndefLengthForbidden,
 		MaxNestedLevels:   4,
 		MaxArrayElements:  16,
-		MaxMapPairs:       16,
+		MaxMapPairs:       32,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 	}.DecMode()
 	if err != nil {
@@ -134,6 +221,25 @@ func UnmarshalSecrets(b []byte) (Secrets, error) {
 	if e.CACurve != "" {
 		if s.ChipAuthentication, err = privateKey(e.CACurve, e.CAScalar); err != nil {
 			return Secrets{}, fmt.Errorf("%w: key of chip authentication: %w", ErrSecrets, err)
+		}
+	}
+	for _, k := range e.Keys {
+		key, err := k.decode()
+		if err != nil {
+			return Secrets{}, fmt.Errorf("%w: key of chip authentication: %w", ErrSecrets, err)
+		}
+		s.Keys = append(s.Keys, key)
+	}
+	for _, raw := range e.TrustPoints {
+		c, err := cvc.Parse(raw)
+		if err != nil {
+			return Secrets{}, fmt.Errorf("%w: trust point: %w", ErrSecrets, err)
+		}
+		s.TrustPoints = append(s.TrustPoints, c)
+	}
+	if e.Date != nil {
+		if s.Date, err = cvc.ParseDate(e.Date); err != nil {
+			return Secrets{}, fmt.Errorf("%w: %w", ErrSecrets, err)
 		}
 	}
 	switch {

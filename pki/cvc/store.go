@@ -23,6 +23,7 @@ type Point struct {
 	Key               Key
 	Authorization     Authorization
 	Effective, Expiry Date
+	Certificate       *Certificate // that the key came in
 
 	rights byte // what all of the chain up to here allow
 }
@@ -46,8 +47,21 @@ func NewPoint(c *Certificate) (*Point, error) {
 	return newPoint(c, key, AllRights), nil
 }
 
+// RestorePoint makes a trust point of the certificate of a point that a Store
+// had: self-signed, or a link that was verified then. It verifies nothing.
+func RestorePoint(c *Certificate) (*Point, error) {
+	if c.Authorization.Role() != CVCA {
+		return nil, fmt.Errorf("trust point %s: %w: the certificate is of a %s", c.CHR, ErrNotAllowed, c.Authorization.Role())
+	}
+	key, err := c.key.complete(Key{})
+	if err != nil {
+		return nil, fmt.Errorf("trust point %s: %w", c.CHR, err)
+	}
+	return newPoint(c, key, AllRights), nil
+}
+
 func newPoint(c *Certificate, key Key, above byte) *Point {
-	return &Point{c.CHR, key, c.Authorization, c.Effective, c.Expiry, c.Authorization.Rights() & above}
+	return &Point{c.CHR, key, c.Authorization, c.Effective, c.Expiry, c, c.Authorization.Rights() & above}
 }
 
 // maxPoints is how many trust points a chip keeps (Doc 9303-11 §7.1.4.3.4).
@@ -110,6 +124,12 @@ func (s *Store) Verify(c *Certificate) error {
 	key, err := c.CheckSignature(signer.Key)
 	if err != nil {
 		return err
+	}
+	if link {
+		// A CVCA's key comes with its curve, so that it stands on its own.
+		if key, err = c.key.complete(Key{}); err != nil {
+			return wrong(err)
+		}
 	}
 	if known, ok := s.Find(c.CHR); ok {
 		// A name that is known already cannot get another key. The same
