@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"chipid/pki/authority"
@@ -108,6 +109,9 @@ func makeFolder(dir, from string) error {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := checkOurs(dir, entries); err != nil {
+		return err
+	}
 	for _, part := range changing {
 		if err := mirror(filepath.Join(dir, part), filepath.Join(from, part)); err != nil {
 			return err
@@ -123,6 +127,23 @@ func makeFolder(dir, from string) error {
 		}
 	}
 	return copyFile(filepath.Join(dir, "hub.json"), filepath.Join(from, "hub.json"))
+}
+
+// checkOurs refuses a folder with anything in it that makeFolder, ended by a
+// crash, does not leave: mirror would take its files for stations struck off.
+func checkOurs(dir string, kit []fs.DirEntry) error {
+	present, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range present {
+		known := strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), ".tmp-") || slices.Contains(changing, e.Name()) ||
+			slices.ContainsFunc(kit, func(k fs.DirEntry) bool { return k.Name() == e.Name() })
+		if !known {
+			return fmt.Errorf("%s holds something else (%s): choose a new folder; nothing was changed", dir, e.Name())
+		}
+	}
+	return nil
 }
 
 // mirror makes the files of folder to those of from.
