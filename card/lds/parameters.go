@@ -70,10 +70,24 @@ var (
 	oidECPublicKey            = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 )
 
+// ParseKnownParameters is ParseDomainParameters for what nobody has signed: it
+// takes Known parameters only, and does no work on others that counts.
+func ParseKnownParameters(algorithm []byte) (DomainParameters, error) {
+	p, err := parseParameters(algorithm, dh.ParseStandardised)
+	if err == nil && !p.Known() {
+		err = fmt.Errorf("domain parameters that nobody knows to be sound: %w", cert.ErrUnsupported)
+	}
+	return p, err
+}
+
 // ParseDomainParameters reads an AlgorithmIdentifier as Doc 9303-11 §9.5 has
 // them: standardizedDomainParameters, ecPublicKey, dhpublicnumber, and
 // dhKeyAgreement of PKCS#3.
 func ParseDomainParameters(algorithm []byte) (DomainParameters, error) {
+	return parseParameters(algorithm, dh.ParseAlgorithm)
+}
+
+func parseParameters(algorithm []byte, parseGroup func([]byte) (*dh.Group, error)) (DomainParameters, error) {
 	input := cryptobyte.String(algorithm)
 	var body cryptobyte.String
 	var oid asn1.ObjectIdentifier
@@ -98,7 +112,7 @@ func ParseDomainParameters(algorithm []byte) (DomainParameters, error) {
 		}
 		return DomainParameters{Curve: c}, nil
 	case dh.IsAlgorithm(oid):
-		g, err := dh.ParseAlgorithm(algorithm)
+		g, err := parseGroup(algorithm)
 		if err != nil {
 			return DomainParameters{}, fmt.Errorf("domain parameters: %w", err)
 		}

@@ -78,11 +78,8 @@ func (o Offer) parameters() (lds.DomainParameters, error) {
 	switch {
 	case o.Explicit != nil:
 		var err error
-		if p, err = lds.ParseDomainParameters(o.Explicit); err != nil {
+		if p, err = lds.ParseKnownParameters(o.Explicit); err != nil {
 			return p, fmt.Errorf("%w: %s over explicit domain parameters: %w", ErrUnsupported, o.Name(), err)
-		}
-		if !p.Known() {
-			return p, fmt.Errorf("%w: %s over explicit domain parameters that nobody knows to be sound", ErrUnsupported, o.Name())
 		}
 	case !o.Info.HasParameterID:
 		return p, fmt.Errorf("%w: %s without domain parameters", ErrUnsupported, o.Name())

@@ -142,7 +142,22 @@ func IsAlgorithm(oid asn1.ObjectIdentifier) bool { return oid.Equal(oidPKCS3) ||
 // dhpublicnumber of X9.42, which PACE's explicit parameters have (Doc 9303-11
 // §9.5.2), and some chips' keys against the book (§8.5 note 2). Parameters of a
 // standardised group are recognised as that group.
-func ParseAlgorithm(der []byte) (*Group, error) {
+func ParseAlgorithm(der []byte) (*Group, error) { return parseAlgorithm(der, judge) }
+
+// ParseStandardised is ParseAlgorithm for parameters that nobody has signed.
+// What is not a standardised group is refused before any work is done on it:
+// to judge a group of 4096 bits takes a second or two.
+func ParseStandardised(der []byte) (*Group, error) {
+	return parseAlgorithm(der, func(_, _, _ *big.Int, _ int) (*Group, error) {
+		return nil, fmt.Errorf("%w: those of no standardised group, that nobody knows to be sound", ErrInvalidParameters)
+	})
+}
+
+// judgement makes a group of numbers that are no standardised group's, or
+// refuses them.
+type judgement func(p, g, q *big.Int, length int) (*Group, error)
+
+func parseAlgorithm(der []byte, judge judgement) (*Group, error) {
 	in := cryptobyte.String(der)
 	var alg, params cryptobyte.String
 	var oid asn1.ObjectIdentifier
@@ -152,15 +167,15 @@ func ParseAlgorithm(der []byte) (*Group, error) {
 	}
 	switch {
 	case oid.Equal(oidPKCS3):
-		return parsePKCS3(params)
+		return parsePKCS3(params, judge)
 	case oid.Equal(oidX942):
-		return parseX942(params)
+		return parseX942(params, judge)
 	}
 	return nil, fmt.Errorf("%w: algorithm %v", ErrInvalidParameters, oid)
 }
 
 // parsePKCS3 reads DHParameter ::= SEQUENCE { p, g, privateValueLength OPTIONAL }.
-func parsePKCS3(params cryptobyte.String) (*Group, error) {
+func parsePKCS3(params cryptobyte.String, judge judgement) (*Group, error) {
 	p, g := new(big.Int), new(big.Int)
 	if !params.ReadASN1Integer(p) || !params.ReadASN1Integer(g) {
 		return nil, fmt.Errorf("%w: not a PKCS#3 DHParameter", ErrInvalidParameters)
@@ -169,30 +184,25 @@ func parsePKCS3(params cryptobyte.String) (*Group, error) {
 	if !params.Empty() && (!params.ReadASN1Integer(&length) || !params.Empty()) {
 		return nil, fmt.Errorf("%w: something follows the PKCS#3 DHParameter", ErrInvalidParameters)
 	}
-	return recognise(p, g, nil, length)
+	return recognise(p, g, nil, length, judge)
 }
 
 // parseX942 reads DomainParameters ::= SEQUENCE { p, g, q, j OPTIONAL,
 // validationParms OPTIONAL } (RFC 3279 §2.3.3). How the numbers were found
 // proves nothing that matters here.
-func parseX942(params cryptobyte.String) (*Group, error) {
+func parseX942(params cryptobyte.String, judge judgement) (*Group, error) {
 	p, g, q := new(big.Int), new(big.Int), new(big.Int)
 	if !params.ReadASN1Integer(p) || !params.ReadASN1Integer(g) || !params.ReadASN1Integer(q) ||
 		!params.SkipOptionalASN1(cbasn1.INTEGER) || !params.SkipOptionalASN1(cbasn1.SEQUENCE) || !params.Empty() {
 		return nil, fmt.Errorf("%w: not X9.42 DomainParameters", ErrInvalidParameters)
 	}
-	return recognise(p, g, q, 0)
+	return recognise(p, g, q, 0, judge)
 }
 
-// primalityRounds on top of the Baillie-PSW test: the numbers stand in a key
-// that an issuer has signed, or are not taken at all.
-const primalityRounds = 8
-
-// recognise finds the standardised group that the numbers are of, or judges
-// them. A given q that is not that of the group is an error, so that nobody's
+// recognise finds the standardised group that the numbers are of, or has them
+// judged. A given q that is not that of the group is an error, so that nobody's
 // wrong q switches a check off.
-func recognise(p, g, q *big.Int, length int) (*Group, error) {
-	one := big.NewInt(1)
+func recognise(p, g, q *big.Int, length int, judge judgement) (*Group, error) {
 	for _, known := range standardised() {
 		if known.p.Cmp(p) != 0 || known.g.Cmp(g) != 0 {
 			continue
@@ -202,6 +212,17 @@ func recognise(p, g, q *big.Int, length int) (*Group, error) {
 		}
 		return known, nil
 	}
+	return judge(p, g, q, length)
+}
+
+// primalityRounds on top of the Baillie-PSW test, of which no composite number
+// is known that passes it. The numbers stand in a key that an issuer has signed,
+// but a reader meets the key before the signature, and a chip can show many.
+const primalityRounds = 1
+
+// judge makes a group of numbers that are sound.
+func judge(p, g, q *big.Int, length int) (*Group, error) {
+	one := big.NewInt(1)
 	invalid := func(why string) (*Group, error) { return nil, fmt.Errorf("%w: %s", ErrInvalidParameters, why) }
 	switch {
 	case p.Sign() <= 0 || p.BitLen() < minBits || p.BitLen() > maxBits || p.Bit(0) == 0:
