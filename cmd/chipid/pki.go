@@ -15,13 +15,15 @@ func newPKICommand(a *app) *cobra.Command {
 		Short: "Issue and check the certificates behind the cards",
 		Long: `The issuing authority: its root (CSCA), its document signers, its revocation
 lists, and the keys of capture stations and the hub. Certificates follow ICAO
-Doc 9303-12. Private keys are sealed under a passphrase.`,
+Doc 9303-12. Private keys are sealed under a passphrase, or stay in a PKCS#11
+token. Every signature is logged before it is made.`,
 		Example: `  chipid pki init --dir PKI --country VN
   chipid pki show PKI/csca/csca.cer
   chipid pki verify PKI/ds/ds-0001.cer --trust PKI/trust`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
-		newPKIInitCommand, newPKIDSCommand, newPKICRLCommand, newPKIRevokeCommand,
+		newPKIInitCommand, newPKICSCACommand, newPKIDSCommand, newPKILinkCommand, newPKICRLCommand,
+		newPKIRevokeCommand, newPKIMasterListCommand, newPKILogCommand,
 		newPKIStationCommand, newPKIShowCommand, newPKILintCommand, newPKIVerifyCommand,
 	} {
 		cmd.AddCommand(sub(a))
@@ -39,7 +41,12 @@ func (a *app) openAuthority(dir string) (*authority.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return authority.Open(dir, sealer, a.rand, a.now)
+	auth, err := authority.Open(dir, sealer, a.rand, a.now)
+	if err != nil {
+		return nil, err
+	}
+	auth.AskPIN(a.askPIN)
+	return auth, nil
 }
 
 // day prints a time as people write one in a register.

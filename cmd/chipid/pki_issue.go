@@ -1,31 +1,58 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"chipid/pki/authority"
 )
 
+// signerPurposes are what `pki ds` issues signers for.
+var signerPurposes = map[string]struct {
+	list  func(*authority.Authority) ([]authority.DocumentSigner, error)
+	issue func(*authority.Authority) (*authority.DocumentSigner, error)
+}{
+	"documents":       {(*authority.Authority).DocumentSigners, (*authority.Authority).IssueDocumentSigner},
+	"master-lists":    {(*authority.Authority).MasterListSigners, (*authority.Authority).IssueMasterListSigner},
+	"deviation-lists": {(*authority.Authority).DeviationListSigners, (*authority.Authority).IssueDeviationListSigner},
+}
+
 func newPKIDSCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ds",
-		Short: "Issue a further document signer",
+		Short: "Issue further document signers",
 		Long: `Issues a new document signer with a fresh key. From then on it signs; those
 before it stay for what they have signed. A signer's key signs for three
-months, so a new one is due before that.`,
+months and a limited number of documents, so a new one is due before that;
+--count issues several, of which the newest that may sign does.
+
+--for issues the signers of master lists and of deviation lists instead.`,
 		Example: `  chipid pki ds --dir PKI
+  chipid pki ds --dir PKI --count 4
+  chipid pki ds --dir PKI --for deviation-lists
   chipid pki ds --dir PKI --list`,
 		Args: exactArgs(),
 	}
 	dir := dirFlag(cmd)
-	list := cmd.Flags().Bool("list", false, "list the document signers, issue none")
+	shares := shareFlag(cmd)
+	list := cmd.Flags().Bool("list", false, "list the signers, issue none")
+	count := cmd.Flags().Int("count", 1, "how many to issue")
+	purpose := cmd.Flags().String("for", "documents", "what they sign: documents, master-lists or deviation-lists")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		auth, err := a.openAuthority(*dir)
-		if err != nil {
-			return err
+		if *count < 1 || *count > 100 {
+			return usageErrorf("--count is 1 to 100, not %d", *count)
+		}
+		what, ok := signerPurposes[*purpose]
+		if !ok {
+			return usageErrorf("--for is documents, master-lists or deviation-lists, not %q", *purpose)
 		}
 		if *list {
-			signers, err := auth.DocumentSigners()
+			auth, err := a.openAuthority(*dir)
+			if err != nil {
+				return err
+			}
+			signers, err := what.list(auth)
 			if err != nil {
 				return err
 			}
@@ -37,16 +64,30 @@ months, so a new one is due before that.`,
 			}
 			return nil
 		}
-		ds, err := auth.IssueDocumentSigner()
+		auth, err := a.openCSCA(*dir, *shares)
 		if err != nil {
 			return err
 		}
-		if a.asJSON {
-			return a.printJSON(ds)
+		defer auth.Close()
+		var issued []*authority.DocumentSigner
+		for range *count {
+			ds, err := what.issue(auth)
+			if err != nil && len(issued) > 0 {
+				return fmt.Errorf("%d of %d are issued and stay: %w", len(issued), *count, err)
+			} else if err != nil {
+				return err
+			}
+			issued = append(issued, ds)
+			a.printf("Issued %s\n  %s, serial number %s\n  certificate %s, key signs until %s\n",
+				ds.File, ds.Subject, ds.SerialNumber, until(ds.NotBefore, ds.NotAfter), day(ds.SignsUntil))
 		}
-		a.printf("Issued %s\n  %s, serial number %s\n  certificate %s, key signs until %s\n",
-			ds.File, ds.Subject, ds.SerialNumber, until(ds.NotBefore, ds.NotAfter), day(ds.SignsUntil))
-		return nil
+		switch {
+		case !a.asJSON:
+			return nil
+		case cmd.Flags().Changed("count"):
+			return a.printJSON(issued)
+		}
+		return a.printJSON(issued[0])
 	}
 	return cmd
 }
@@ -68,15 +109,36 @@ func newPKICRLCommand(a *app) *cobra.Command {
 		Long: `Issues a new list of all that was revoked so far, even if that is nothing:
 readers take a list for current only until the day it names. Due at least
 every month, and within two days of a revocation.`,
-		Example: `  chipid pki crl --dir PKI`,
-		Args:    exactArgs(),
+		Example: `  chipid pki crl --dir PKI
+  chipid pki crl --dir PKI --if-due    from a timer, every day`,
+		Args: exactArgs(),
 	}
-	dir := dirFlag(cmd)
+	dir, shares := dirFlag(cmd), shareFlag(cmd)
+	ifDue := cmd.Flags().Bool("if-due", false, "issue one only where a third of the newest one's time is left, or it lacks a revocation")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		auth, err := a.openAuthority(*dir)
+		if *ifDue {
+			auth, err := a.openAuthority(*dir)
+			if err != nil {
+				return err
+			}
+			due, why, err := auth.CRLDue()
+			if err != nil {
+				return err
+			}
+			if !due {
+				if a.asJSON {
+					return a.printJSON(map[string]any{"issued": false, "reason": why})
+				}
+				a.printf("Not due: %s\n", why)
+				return nil
+			}
+			a.printf("Due: %s\n", why)
+		}
+		auth, err := a.openCSCA(*dir, *shares)
 		if err != nil {
 			return err
 		}
+		defer auth.Close()
 		crl, err := auth.IssueCRL()
 		if err != nil {
 			return err
@@ -96,7 +158,7 @@ stays in the authority's records; Doc 9303 keeps it out of the list.`,
 		Example: `  chipid pki revoke PKI/ds/ds-0001.cer --reason "key copied" --dir PKI`,
 		Args:    exactArgs("CERTIFICATE"),
 	}
-	dir := dirFlag(cmd)
+	dir, shares := dirFlag(cmd), shareFlag(cmd)
 	reason := cmd.Flags().String("reason", "", "why, for the authority's records")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *reason == "" {
@@ -106,10 +168,11 @@ stays in the authority's records; Doc 9303 keeps it out of the list.`,
 		if err != nil {
 			return err
 		}
-		auth, err := a.openAuthority(*dir)
+		auth, err := a.openCSCA(*dir, *shares)
 		if err != nil {
 			return err
 		}
+		defer auth.Close()
 		crl, err := auth.Revoke(c.SerialNumber, *reason)
 		if err != nil {
 			return err
