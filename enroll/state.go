@@ -54,6 +54,7 @@ const (
 	Send           Action = "send"
 	Receive        Action = "receive"      // the centre's receipt is here
 	AcceptClock    Action = "accept-clock" // a clock set back was accepted; of no application
+	Renumber       Action = "renumber"     // packet numbers go on where the centre's knowledge ends; of no application
 )
 
 // moves is the whole state machine: from which states an action may be done,

@@ -22,6 +22,9 @@ centre, signed by this station, uploaded, and marked as received when the hub's
 signed receipt has been verified. A line that breaks, a hub that goes away, a
 power cut: run it again, it goes on where it was.
 
+Where the hub has lost what it gave a receipt for, because an older copy of it
+was put back, that is sent again.
+
 A record whose chip read is not genuine is not sent. It is quarantined here,
 with the reason, and the others go on.
 
@@ -101,6 +104,13 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 	a.printf(a.say("%d hồ sơ đã được trung tâm nhận (%d kB), %d bị cách ly, %d chưa gửi được, %d đang chờ\n",
 		"%d records received by the hub (%d kB), %d quarantined, %d could not be sent, %d waiting\n"),
 		summary.Received, summary.Bytes/1000, len(summary.Quarantined), len(summary.Failed), summary.Waiting)
+	if summary.Resent > 0 {
+		a.printf(a.say("%d hồ sơ trung tâm đã nhận nhưng làm mất, đã gửi lại\n", "%d records that the hub had received and lost were sent again\n"), summary.Resent)
+	}
+	if summary.SetBack {
+		a.printf("%s\n", a.say("Hàng đợi này là một bản sao cũ: trung tâm đã có những hồ sơ mới hơn của trạm. Đừng phát hành thẻ từ nó trước khi đối chiếu (chipid hub stats, chipid batch report).",
+			"This queue is an older copy: the hub has newer records of this station. Issue no cards from it before comparing (chipid hub stats, chipid batch report)."))
+	}
 	if summary.AtBatch > 0 {
 		a.printf(a.say("%d hồ sơ đang ở dây chuyền thẻ, sẽ gửi khi thẻ đã đọc lại xong (chipid batch run)\n",
 			"%d records are at a batch; they go up once their cards have been read back (chipid batch run)\n"), summary.AtBatch)

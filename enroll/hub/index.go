@@ -330,10 +330,7 @@ type StationStats struct {
 }
 
 // Gap is a run of sequence numbers that are missing.
-type Gap struct {
-	From uint64 `json:"from"`
-	To   uint64 `json:"to"`
-}
+type Gap = packet.Gap
 
 // maxGaps bounds the gaps that are listed, maxGapScan the numbers looked at
 // for them: a station may claim any number.
@@ -341,6 +338,19 @@ const (
 	maxGaps    = 100
 	maxGapScan = 1 << 20
 )
+
+// account is what a station may compare its own numbers with.
+func (ix *index) account(station string) (a packet.Account, err error) {
+	err = ix.db.View(func(tx *bolt.Tx) error {
+		t, err := readTally(tx.Bucket(stationsBucket).Get([]byte(station)))
+		if err != nil {
+			return err
+		}
+		a = packet.Account{High: t.High, Missing: gaps(tx, station, t.Low, t.High)}
+		return nil
+	})
+	return a, err
+}
 
 func (ix *index) stats() (Stats, error) {
 	s := Stats{Stations: []StationStats{}}

@@ -104,6 +104,7 @@ func (h *Hub) Handler() (http.Handler, error) {
 	mux.Handle(packet.UploadsPath, h.ownUpload(http.StripPrefix(packet.UploadsPath, uploads)))
 	mux.HandleFunc("GET "+packet.ReceiptsPath+"{packet}", h.receipt)
 	mux.HandleFunc("GET "+packet.HelloPath, h.hello)
+	mux.HandleFunc("GET "+packet.AccountPath, h.account)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, packet.Refusef(packet.NotReceived, "there is nothing at this address"))
 	})
@@ -281,6 +282,17 @@ func (h *Hub) findReceipt(ctx context.Context, station, packetID string) ([]byte
 
 func (h *Hub) hello(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, packet.Hello{Station: stationOf(r.Context()).ID, Time: h.opt.Now().UTC()})
+}
+
+func (h *Hub) account(w http.ResponseWriter, r *http.Request) {
+	station := stationOf(r.Context())
+	account, err := h.index.account(station.ID)
+	if err != nil {
+		h.opt.Log.Error("give an account", "station", station.ID, "error", err.Error())
+		refuse(w, refusalOf(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, account)
 }
 
 func refuse(w http.ResponseWriter, r *packet.Refusal) { writeJSON(w, status(r.Code), r) }

@@ -252,7 +252,9 @@ func (v *view) replay(ctx context.Context, r *Report, contains *Head, told func(
 		if contains != nil && contains.Sequence == sequence && contains.Hash == hex.EncodeToString(hash) {
 			found = true
 		}
-		if e.Action != enroll.AcceptClock {
+		switch e.Action {
+		case enroll.AcceptClock, enroll.Renumber: // of no application
+		default:
 			step(r, applied, e)
 		}
 		told(int64(sequence), int64(v.book.Entries), "entries")

@@ -656,6 +656,40 @@ func (q *Queue) MarkSealed(by string, id enroll.ID, seal func(sequence uint64, a
 	})
 }
 
+// Packets is how many packet numbers were given out.
+func (q *Queue) Packets() (n uint64, err error) {
+	err = q.view(func(v *view) error {
+		n = v.book.Packets
+		return nil
+	})
+	return n, err
+}
+
+// maxRenumber bounds how far packet numbers may be moved on: what a station
+// seals in many years.
+const maxRenumber = 10_000_000
+
+// Renumber has packet numbers go on after highest, the highest that the centre
+// knows of this station, and tells whether they had to be moved. They had where
+// an older copy of the queue was put back: each number would be refused as used.
+func (q *Queue) Renumber(by string, highest uint64) (moved bool, err error) {
+	if n, err := q.Packets(); err != nil || highest <= n {
+		return false, err
+	}
+	err = q.update(by, func(c *change) error {
+		if moved = highest > c.book.Packets; !moved {
+			return nil
+		}
+		if highest-c.book.Packets > maxRenumber {
+			return fmt.Errorf("the centre has packets of this station up to number %d, the queue has given out %d: they cannot belong together", highest, c.book.Packets)
+		}
+		reason := fmt.Sprintf("the centre knows packets up to number %d, this queue has given out %d: an older copy of it was put back", highest, c.book.Packets)
+		c.book.Packets = highest
+		return c.appendEntry(Entry{Time: c.now, Actor: c.by, Action: enroll.Renumber, Reason: reason})
+	})
+	return moved && err == nil, err
+}
+
 // MarkSent notes that the packet has gone up whole.
 func (q *Queue) MarkSent(by string, id enroll.ID) (*enroll.Application, error) {
 	return q.alter(by, id, enroll.Send, "", func(c *change, a *enroll.Application) error {

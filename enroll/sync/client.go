@@ -109,6 +109,18 @@ func (c *Client) Hello(ctx context.Context) (h packet.Hello, err error) {
 	return h, nil
 }
 
+// Account asks which of this station's packet numbers the hub knows.
+func (c *Client) Account(ctx context.Context) (a packet.Account, err error) {
+	body, _, err := c.do(ctx, "ask for an account", "GET", packet.AccountPath, nil, nil, http.StatusOK)
+	if err != nil {
+		return a, err
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return a, fmt.Errorf("ask for an account: the hub's answer is none: %w", err)
+	}
+	return a, nil
+}
+
 // Receipt asks for the receipt of a packet. It is not verified here.
 func (c *Client) Receipt(ctx context.Context, packetID string) ([]byte, error) {
 	body, _, err := c.do(ctx, "ask for a receipt", "GET", packet.ReceiptsPath+packetID, nil, nil, http.StatusOK)

@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +113,124 @@ func TestUploadUnwatched(t *testing.T) {
 	defer client.Close()
 	if err := client.Upload(t.Context(), a.Packet.Manifest, sealed, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// An older copy of the hub is put back: what it has given receipts for since
+// is sent to it again, once, and nothing of it at the station changes.
+func TestHubSetBack(t *testing.T) {
+	c := newChain(t)
+	address, stop := c.serve()
+	c.approve(2)
+	if s, err := c.run(address); err != nil || s.Received != 2 || s.Resent != 0 || s.SetBack {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(c.hubDir)); err != nil {
+		t.Fatal(err)
+	}
+	address, stop = c.serve()
+	later := c.approve(3)
+	if s, err := c.run(address); err != nil || s.Received != 3 || s.Resent != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	receipts := map[enroll.ID]string{}
+	for _, id := range later {
+		a, err := c.queue.Get(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipts[id] = string(a.Receipt)
+	}
+	stop()
+	c.hubDir = backup
+	address, _ = c.serve()
+	for _, want := range []int{3, 0} {
+		if s, err := c.run(address); err != nil || s.Resent != want || s.Received+len(s.Failed)+len(s.Quarantined)+s.Waiting != 0 {
+			t.Fatalf("%+v, %v; want %d sent again", s, err, want)
+		}
+	}
+	if st := c.stats(); st.Received != 5 || st.Stations[0].Missing != 0 {
+		t.Fatalf("%+v", st)
+	}
+	for id, receipt := range receipts {
+		if a, err := c.queue.Get(id); err != nil || a.State != enroll.Received || string(a.Receipt) != receipt {
+			t.Errorf("%v, %v", a, err)
+		}
+	}
+}
+
+// What the hub has lost and would not take any more is told once and stays
+// received: there is a receipt for it.
+func TestHubSetBackAndStricter(t *testing.T) {
+	c := newChain(t)
+	address, stop := c.serve()
+	id := c.approve(1)[0]
+	if s, err := c.run(address); err != nil || s.Received != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	stop()
+	for _, part := range []string{"index.db", "packets"} {
+		if err := os.RemoveAll(filepath.Join(c.hubDir, part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.hubGate = func(*packet.Content, time.Time) error {
+		return packet.Refusef(packet.EvidenceRejected, "its signer was revoked since")
+	}
+	address, _ = c.serve()
+	for _, want := range []int{1, 0} {
+		if s, err := c.run(address); err != nil || len(s.Failed) != want || s.Resent+len(s.Quarantined) != 0 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	if a, err := c.queue.Get(id); err != nil || a.State != enroll.Received {
+		t.Errorf("%v, %v", a, err)
+	}
+}
+
+// An older copy of the queue is put back. New records go up under numbers that
+// were not used; one that the hub has already is told of and not stored twice.
+func TestStationSetBack(t *testing.T) {
+	c := newChain(t)
+	address, _ := c.serve()
+	c.approve(1)
+	if s, err := c.run(address); err != nil || s.Received != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	forgotten := c.approve(1)[0] // that it was sent
+	dir := filepath.Join(c.pki, "station", "queue")
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	c.approve(2)
+	if s, err := c.run(address); err != nil || s.Received != 3 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var err error
+	c.queue, err = queue.Open(backup, queue.Options{Sealer: c.sealer, Now: c.now, Rand: rand.Reader, Station: c.station.Config.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := c.approve(3)
+	s, err := c.run(address)
+	if err != nil || !s.SetBack || s.Received != 3 || len(s.Failed) != 0 || len(s.Quarantined) != 1 || s.Quarantined[0].Application != forgotten || s.Quarantined[0].Code != packet.RecordReused {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, id := range fresh {
+		if a, err := c.queue.Get(id); err != nil || a.State != enroll.Received {
+			t.Errorf("%v, %v", a, err)
+		}
+	}
+	if s, err := c.run(address); err != nil || s.SetBack {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if st := c.stats(); st.Received != 7 {
+		t.Errorf("%+v", st)
+	}
+	if r, err := c.queue.VerifyAudit(t.Context(), queue.VerifyOptions{}); err != nil || !r.OK() {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -22,12 +22,14 @@ package sync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"slices"
 	gosync "sync"
@@ -82,6 +84,8 @@ type Summary struct {
 	Waiting     int     `json:"waiting"`          // not reached
 	AtBatch     int     `json:"atBatch"`          // their cards are being made; they go up with the read-back
 	Retries     int     `json:"retries"`          // attempts that were made again
+	Resent      int     `json:"resent"`           // the hub had lost them, as after the return of an older copy
+	SetBack     bool    `json:"setBack"`          // this queue is an older copy: the hub has packets that it does not know
 	ClockSkew   float64 `json:"clockSkewSeconds"` // the station's clock minus the hub's
 	Millis      int64   `json:"millis"`
 	Stopped     string  `json:"stopped,omitempty"` // why the run ended early
@@ -105,6 +109,7 @@ type run struct {
 	queue   *queue.Queue
 	station *authority.Station
 	client  *Client
+	lost    map[enroll.ID]bool // received, and lost by the hub since
 
 	mu      gosync.Mutex
 	summary Summary
@@ -157,14 +162,18 @@ func Run(ctx context.Context, q *queue.Queue, station *authority.Station, opt Op
 // the shortest.
 func (r *run) all(ctx context.Context) error {
 	byState := map[enroll.State][]enroll.ID{}
+	received := map[enroll.ID]uint64{} // and their packet numbers
 	err := r.queue.Each(func(a *enroll.Application) error {
-		if a.AtLine() {
+		switch {
+		case a.State == enroll.Received && a.Packet != nil:
+			received[a.ID] = a.Packet.Sequence
+		case a.AtLine():
 			r.summary.AtBatch++
-		} else {
+		default:
 			byState[a.State] = append(byState[a.State], a.ID)
 		}
 		return nil
-	}, enroll.Sent, enroll.Sealed, enroll.Approved)
+	}, enroll.Sent, enroll.Sealed, enroll.Approved, enroll.Received)
 	// A record that does not open holds up none of the others; the run is told
 	// to have ended on it.
 	damaged := err
@@ -172,13 +181,23 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	ids := slices.Concat(byState[enroll.Sent], byState[enroll.Sealed], byState[enroll.Approved])
-	r.total, r.summary.Waiting = int64(len(ids)), len(ids)
-	if len(ids) == 0 {
+	r.summary.Waiting = len(ids)
+	if len(ids)+len(received) == 0 {
 		return damaged
 	}
 	if err := r.greet(ctx); err != nil {
 		return err
 	}
+	lost, err := r.compare(ctx, received)
+	if err != nil {
+		return err
+	}
+	ids = append(lost, ids...)
+	r.lost = make(map[enroll.ID]bool, len(lost))
+	for _, id := range lost {
+		r.lost[id] = true
+	}
+	r.total, r.summary.Waiting = int64(len(ids)), len(ids)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan enroll.ID)
@@ -231,6 +250,38 @@ func (r *run) greet(ctx context.Context) error {
 	return nil
 }
 
+// compare holds the hub's account of this station against the queue. Where the
+// hub knows numbers that the queue has not given out, an older copy of the
+// queue was put back: numbers go on after them, for each would be refused as
+// used. Where the hub lacks what it gave a receipt for, an older copy of the
+// hub was put back: those packets are given, to be sent again.
+func (r *run) compare(ctx context.Context, received map[enroll.ID]uint64) (lost []enroll.ID, err error) {
+	var account packet.Account
+	err = r.retry(ctx, func(ctx context.Context) (_ bool, err error) {
+		account, err = r.client.Account(ctx)
+		if lacking(err) { // a hub of before accounts were given
+			account, err = packet.Account{High: math.MaxUint64}, nil
+		}
+		return false, err
+	})
+	if err != nil {
+		return nil, r.stopped(err)
+	}
+	if account.High == math.MaxUint64 {
+		return nil, nil
+	}
+	if r.summary.SetBack, err = r.queue.Renumber(r.opt.By, account.High); err != nil {
+		return nil, err
+	}
+	for id, sequence := range received {
+		if account.Lacks(sequence) {
+			lost = append(lost, id)
+		}
+	}
+	slices.SortFunc(lost, func(a, b enroll.ID) int { return cmp.Compare(received[a], received[b]) })
+	return lost, nil
+}
+
 // stopped says why nothing more can go up.
 func (r *run) stopped(err error) error {
 	var refusal *packet.Refusal
@@ -249,7 +300,7 @@ func (r *run) stopped(err error) error {
 func (r *run) one(ctx context.Context, id enroll.ID) error {
 	packetID, err := r.advance(ctx, id)
 	var refusal *packet.Refusal
-	lasting := errors.As(err, &refusal) && refusal.Code.Lasting()
+	lasting := errors.As(err, &refusal) && refusal.Code.Lasting() && !errors.As(err, new(resendError))
 	if lasting {
 		// The reason is the operator's to read, in the queue and its audit.
 		if _, qerr := r.queue.Quarantine(r.opt.By, id, refusal.Error()); qerr != nil {
@@ -301,6 +352,9 @@ func (r *run) advance(ctx context.Context, id enroll.ID) (packetID string, err e
 		}
 		if a.Packet != nil {
 			packetID = a.Packet.ID
+		}
+		if r.lost[id] && a.State == enroll.Received {
+			return packetID, r.resend(ctx, a)
 		}
 		step := r.steps()[a.State]
 		if step == nil {
@@ -461,6 +515,34 @@ func (r *run) receipt(ctx context.Context, packetID string) (receipt []byte, err
 		err = refusal
 	}
 	return receipt, err
+}
+
+// resendError is about a record that stays received whatever the hub says: its
+// receipt is kept.
+type resendError struct{ error }
+
+func (e resendError) Unwrap() error { return e.error }
+
+// resend brings up a packet that the hub gave a receipt for and has lost.
+func (r *run) resend(ctx context.Context, a *enroll.Application) error {
+	m, err := r.manifest(a)
+	if err != nil {
+		return err
+	}
+	if err := r.send(ctx, a); err != nil {
+		return resendError{err}
+	}
+	receipt, err := r.receipt(ctx, m.PacketID)
+	if err != nil {
+		return resendError{err}
+	}
+	if _, err := packet.VerifyReceipt(receipt, r.station.Config.HubReceiptKey, m); err != nil {
+		return stopError{fmt.Errorf("the hub's receipt is not one that this station can believe: %w", err)}
+	}
+	r.mu.Lock()
+	r.summary.Resent++
+	r.mu.Unlock()
+	return nil
 }
 
 // retry runs op under the run's retry policy. When the policy gives up, the
