@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -147,12 +148,28 @@ func readPerson(path string) (national.Person, error) {
 	dec.DisallowUnknownFields()
 	var p national.Person
 	if err := dec.Decode(&p); err != nil {
-		return national.Person{}, fmt.Errorf("%s is not an applicant's data in JSON: %w", path, err)
+		return national.Person{}, fmt.Errorf("%s is not an applicant's data in JSON: %s", path, jsonFault(err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return national.Person{}, fmt.Errorf("%s holds more than one JSON object", path)
 	}
 	return p, nil
+}
+
+// jsonFault says what is wrong with a JSON text, in words that need no Go.
+func jsonFault(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field == "":
+		return "it is to be an object such as {\"number\": \"001190000015\", …}"
+	case errors.As(err, &kind):
+		return fmt.Sprintf("the value of %q belongs in quotation marks", kind.Field)
+	case errors.Is(err, io.EOF):
+		return "the file is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the file is cut off"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 type fileSize struct {

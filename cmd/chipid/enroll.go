@@ -41,6 +41,7 @@ An application is named by its id, or by the personal number.`,
 // stationFlags is where the queue is and who works on it.
 type stationFlags struct {
 	dir, operator string
+	named         func() bool // whether --operator was given
 }
 
 func addStationFlag(cmd *cobra.Command) *stationFlags {
@@ -58,6 +59,7 @@ func addStationFlags(cmd *cobra.Command) *stationFlags {
 
 func (s *stationFlags) addOperatorFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.operator, "operator", "", "who you are (default: CHIPID_OPERATOR, else the user of this computer)")
+	s.named = func() bool { return cmd.Flags().Changed("operator") }
 }
 
 // folder is the station's folder; it must be one.
@@ -92,6 +94,10 @@ func (s *stationFlags) queue(a *app) (*queue.Queue, error) {
 // who is the operator's name.
 func (s *stationFlags) who() (string, error) {
 	name := s.operator
+	if name == "" && s.named != nil && s.named() {
+		// A script whose variable is empty; nobody is to answer for it unasked.
+		return "", usageErrorf("--operator is empty: say who you are")
+	}
 	if name == "" {
 		name = os.Getenv("CHIPID_OPERATOR")
 	}

@@ -79,6 +79,9 @@ and for a quarantined application: then let chipid enroll check judge it.`,
 			if picture, err = readFile(photo, biometric.MaxPhotoBytes); err != nil {
 				return err
 			}
+			if len(picture) == 0 { // to the queue, no photo
+				return fmt.Errorf("%s: %s", photo, a.say("tệp ảnh rỗng", "the photo's file is empty"))
+			}
 		}
 		if evidence != "" && amend == "" && enroll.Kind(kind) == enroll.First {
 			return usageErrorf("--evidence is of the old card: say --kind %s or %s", enroll.Renewal, enroll.Replacement)
