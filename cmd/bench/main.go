@@ -94,7 +94,7 @@ func figure(x float64) string {
 // fastest gives the time of one call, as the best of many short series: other
 // work on the machine makes a series slower and never faster.
 func fastest(f func() error) (time.Duration, error) {
-	const series, whole = 20 * time.Millisecond, 1200 * time.Millisecond
+	const series, whole = 6 * time.Millisecond, 1200 * time.Millisecond
 	n, best := 1, time.Duration(0)
 	for begin := time.Now(); best == 0 || time.Since(begin) < whole; {
 		start := time.Now()
