@@ -213,3 +213,64 @@ func TestOpenSSLAcceptsSignedData(t *testing.T) {
 		}
 	}
 }
+
+// With RSA keys nothing is spelled out that OpenSSL refuses, so it judges the
+// whole: the chain under the old root, by the link, to the new document
+// signer; the one revocation list; and the master list.
+func TestOpenSSLAcceptsGenerations(t *testing.T) {
+	a, _ := newAuthority(t, func(o *Options) {
+		o.CSCA = KeyOptions{Kind: kind(t, "RSA-2048"), Scheme: cert.RSAPSSWithSHA256}
+		o.DS = KeyOptions{Kind: kind(t, "RSA-2048"), Scheme: cert.RSAPKCS1WithSHA256}
+	})
+	oldRoot := a.CSCA()
+	if _, err := a.Rollover(RolloverOptions{Organization: "Registry", Key: KeyOptions{Scheme: cert.RSAPKCS1WithSHA512}}); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := a.IssueDocumentSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := a.Link(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := a.IssueMasterList(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, attime := t.TempDir(), fmt.Sprint(start.Unix())
+	write := func(name string, der []byte) string { return writeCertificate(t, filepath.Join(dir, name), der) }
+	older, newer, linked := write("old.pem", oldRoot.Raw), write("new.pem", a.CSCA().Raw), write("link.pem", link.Raw)
+	signer := write("ds.pem", ds.Certificate.Raw)
+
+	mustOpenSSL(t, "verify", "-x509_strict", "-check_ss_sig", "-attime", attime, "-CAfile", newer, newer)
+	mustOpenSSL(t, "verify", "-x509_strict", "-attime", attime, "-CAfile", newer, signer)
+	mustOpenSSL(t, "verify", "-x509_strict", "-attime", attime, "-CAfile", older, linked)
+	// pathLenConstraint 0, which Doc 9303-12 Table 6 wants of old root and
+	// link alike, is all that OpenSSL has against the chain through the link:
+	// links are for making the new root an anchor, not for standing in chains.
+	if out, err := openssl(t, "verify", "-attime", attime, "-CAfile", older, "-untrusted", linked, signer); err == nil || !strings.Contains(out, "path length constraint exceeded") {
+		t.Errorf("openssl through the link: %v\n%s", err, out)
+	}
+	list := filepath.Join(dir, "list.pem")
+	mustOpenSSL(t, "crl", "-inform", "DER", "-in", filepath.Join(a.TrustDir(), "csca.crl"), "-out", list)
+	mustOpenSSL(t, "verify", "-x509_strict", "-crl_check", "-CRLfile", list, "-attime", attime, "-CAfile", newer, signer)
+
+	if text := mustOpenSSL(t, "x509", "-in", linked, "-noout", "-text"); !strings.Contains(text, "2.23.136.1.1.6.1") || !strings.Contains(text, "rsassaPss") || !strings.Contains(text, "pathlen:0") {
+		t.Errorf("openssl prints the link as\n%s", text)
+	}
+	ml, out := writeFile(t, filepath.Join(dir, "list.ml"), issued.Raw), filepath.Join(dir, "content")
+	verify := []string{"cms", "-verify", "-inform", "DER", "-in", ml, "-CAfile", newer, "-purpose", "any", "-binary", "-out", out, "-attime", attime}
+	mustOpenSSL(t, verify...)
+	if printed := mustOpenSSL(t, "cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", ml); !strings.Contains(printed, "2.23.136.1.1.2") || !strings.Contains(printed, "d.subjectKeyIdentifier") {
+		t.Errorf("openssl prints the master list as\n%s", printed)
+	}
+	if content, err := os.ReadFile(out); err != nil || !bytes.Contains(content, a.CSCA().Raw) || !bytes.Contains(content, link.Raw) || !bytes.Contains(content, oldRoot.Raw) {
+		t.Errorf("the content lacks a certificate: %v", err)
+	}
+	changed := bytes.Replace(issued.Raw, []byte("Registry"), []byte("registry"), 1)
+	writeFile(t, ml, changed)
+	if out, err := openssl(t, verify...); err == nil {
+		t.Errorf("openssl accepts a changed list:\n%s", out)
+	}
+}
