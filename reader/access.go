@@ -84,7 +84,7 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
-	s.channel, s.shortest = channel, 0
+	s.channel, s.shortest, s.chipKey, s.ephemeral = channel, 0, nil, nil
 	return nil
 }
 
@@ -130,7 +130,10 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 			if err := s.secure(operation, terminal.Keys()); err != nil {
 				return nil, err
 			}
+			var own []byte
+			s.chipKey, own = terminal.Compressed()
 			if transcript, ok := terminal.Transcript(); ok {
+				s.ephemeral = own
 				return &transcript, nil
 			}
 			return nil, nil

@@ -9,6 +9,8 @@ import (
 	"chipid/card/eac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/termauth"
+	"chipid/pki/cvc"
 )
 
 // CardFault tells an error that the card itself caused, by refusing or by
@@ -30,14 +32,18 @@ func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer) (eac.
 	if err != nil {
 		return eac.Transcript{}, fmt.Errorf("%w: %w", ErrUnusableOffer, err)
 	}
-	for _, c := range terminal.Commands() {
-		if _, err := s.mustExchange(ctx, operation, c); err != nil {
-			return eac.Transcript{}, err
-		}
+	err = s.mustAll(ctx, operation, terminal.Commands())
+	if alternative := terminal.Alternative(); isStatus(err) && len(alternative) > 0 && s.Secured() {
+		err = s.mustAll(ctx, operation, alternative)
 	}
+	if err != nil {
+		return eac.Transcript{}, err
+	}
+	chipKey := s.chipKey
 	if err := s.secure(operation, terminal.Keys()); err != nil {
 		return eac.Transcript{}, err
 	}
+	s.chipKey, s.ephemeral = chipKey, terminal.Compressed()
 	// Any command does. EF.COM is there in every document, and were it not,
 	// a refusal under the new keys is as good a proof.
 	id := lds.EFCOM.ID()
@@ -47,6 +53,65 @@ func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer) (eac.
 		return eac.Transcript{}, err
 	}
 	return terminal.Transcript(raw.command, raw.response)
+}
+
+func (s *Session) mustAll(ctx context.Context, operation string, commands []iso7816.Command) error {
+	for _, c := range commands {
+		if _, err := s.mustExchange(ctx, operation, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrNoChannel says that terminal authentication needs a channel that the chip
+// has proved itself in making.
+var ErrNoChannel = errors.New("the chip has not proved itself in this session")
+
+// TerminalAuthentication shows the chip a terminal's certificates and proves
+// its key (Doc 9303-11 §7.1), over the channel that chip authentication or
+// PACE-CAM has made; the application must be selected. documentNumber names the
+// chip where BAC opened it. The channel stays, whatever the outcome.
+func (s *Session) TerminalAuthentication(ctx context.Context, credential termauth.Credential, documentNumber string) error {
+	const operation = "terminal authentication"
+	if s.ephemeral == nil || !s.Secured() {
+		return fmt.Errorf("%s: %w", operation, ErrNoChannel)
+	}
+	id := s.chipKey
+	if id == nil {
+		id = termauth.BACIdentifier(documentNumber)
+	}
+	raw, err := s.ReadFile(ctx, lds.EFCVCA)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	trusted, err := lds.DecodeCVCA(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
+	}
+	var points []cvc.Reference
+	for _, name := range trusted.References {
+		points = append(points, cvc.Reference(name))
+	}
+	commands, err := credential.Present(points)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusableOffer, err)
+	}
+	var challenge []byte
+	for _, c := range commands {
+		if challenge, err = s.mustExchange(ctx, operation, c); err != nil {
+			return err
+		}
+	}
+	answer, err := credential.Answer(s.rand, points, id, challenge, s.ephemeral)
+	if errors.Is(err, termauth.ErrProtocol) {
+		return fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.mustExchange(ctx, operation, answer)
+	return err
 }
 
 // ActiveAuthentication has the chip sign a challenge of

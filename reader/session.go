@@ -30,6 +30,11 @@ type Session struct {
 
 	channel *iso7816.SecureMessaging // nil: in the clear
 
+	// What terminal authentication signs: the chip's compressed key of PACE, nil
+	// after BAC, and the terminal's compressed key of the channel, nil where the
+	// chip has not proved itself in making it.
+	chipKey, ephemeral []byte
+
 	// What the chip takes, from EF.ATR/INFO, and what it turned out to take.
 	maxResponse int  // octets of a response's data field
 	maxCommand  int  // octets of a command's data field
