@@ -197,10 +197,12 @@ func (d *demo) issue(ctx context.Context) ([]string, error) {
 			Certificate: ds, Signer: signer, Trust: store, Now: d.Now, Rand: d.Rand,
 		},
 	}
-	if line.Stocks, err = d.stocks(); err != nil {
+	stocks, closeStocks, err := d.stocks()
+	if err != nil {
 		return nil, err
 	}
-	if err := line.Run(ctx); err != nil {
+	line.Stocks = stocks
+	if err := errors.Join(line.Run(ctx), closeStocks()); err != nil {
 		return nil, err
 	}
 	account, err := ledger.Account()

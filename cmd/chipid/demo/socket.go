@@ -128,19 +128,20 @@ func (v *virtualReader) await(ctx context.Context, kind pcsc.EventKind) error {
 
 // stocks are the blanks of the batch line: a shared folder with a worker for
 // each processor, or two virtual readers.
-func (d *demo) stocks() ([]bureau.Stock, error) {
+func (d *demo) stocks() (stocks []bureau.Stock, closeAll func() error, err error) {
 	if d.PCSC {
-		return []bureau.Stock{&feeder{d: d, socket: d.socket}, &feeder{d: d, socket: &virtualReader{slot: 1}}}, nil
+		stocks := []bureau.Stock{&feeder{d: d, socket: d.socket}, &feeder{d: d, socket: &virtualReader{slot: 1}}}
+		return stocks, func() error { return nil }, nil
 	}
 	folder, err := bureau.OpenFolder(d.path("chips"), d.Sealer, d.Rand)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	stocks := make([]bureau.Stock, max(1, min(runtime.GOMAXPROCS(0), 4)))
+	stocks = make([]bureau.Stock, max(1, min(runtime.GOMAXPROCS(0), 4)))
 	for i := range stocks {
 		stocks[i] = folder
 	}
-	return stocks, nil
+	return stocks, folder.Close, nil
 }
 
 // feeder puts one new chip after the other on a virtual reader, as the card
