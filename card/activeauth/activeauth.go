@@ -89,7 +89,9 @@ func verifyECDSA(pub *curve.PublicKey, info *lds.ActiveAuthenticationInfo, chall
 		hashes = []crypto.Hash{hash}
 	}
 	for _, hash := range hashes {
-		if curve.VerifyPlain(pub, sum(hash, challenge), response) {
+		digest := sum(hash, challenge)
+		// The standard wants r ‖ s; chips exist that give SEQUENCE { r, s }.
+		if curve.VerifyPlain(pub, digest, response) || curve.Verify(pub, digest, response) {
 			return nil
 		}
 	}

@@ -302,7 +302,7 @@ func TestECDSATampering(t *testing.T) {
 	if err := Verify(stranger.Public(), &info, challenge, s); !errors.Is(err, ErrSignature) {
 		t.Errorf("another key: %v", err)
 	}
-	foreign := lds.ActiveAuthenticationInfo{Version: 1, SignatureAlgorithm: []int{1, 2, 840, 10045, 4, 3, 2}}
+	foreign := lds.ActiveAuthenticationInfo{Version: 1, SignatureAlgorithm: []int{1, 3, 36, 3, 3, 2, 5, 2}}
 	if err := Verify(k.Public(), &foreign, challenge, s); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("another algorithm: %v", err)
 	}

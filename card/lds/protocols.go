@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"chipid/card/iso7816"
+	"chipid/pki/cert"
 )
 
 // KeyAgreement is the group that PACE and chip authentication compute in.
@@ -248,12 +249,18 @@ func NewActiveAuthenticationInfo(hash crypto.Hash) (ActiveAuthenticationInfo, er
 }
 
 // Hash is the hash of the signature algorithm; false for an algorithm that is
-// not one of ecdsa-plain-signatures.
+// not one of ecdsa-plain-signatures, nor one of X9.62, by whose identifiers
+// documents exist that mean the same.
 func (i ActiveAuthenticationInfo) Hash() (crypto.Hash, bool) {
 	for _, p := range plainECDSA {
 		if i.SignatureAlgorithm.Equal(plainECDSAOID(p.arc)) {
 			return p.hash, true
 		}
+	}
+	algorithm := cert.Algorithm{OID: i.SignatureAlgorithm}
+	if x962 := (asn1.ObjectIdentifier{1, 2, 840, 10045, 4}); len(i.SignatureAlgorithm) > len(x962) && i.SignatureAlgorithm[:len(x962)].Equal(x962) {
+		hash := algorithm.Hash()
+		return hash, hash != 0
 	}
 	return 0, false
 }
