@@ -93,11 +93,15 @@ type search struct {
 	refused bool  // an issuer that was meant did not verify
 	cannot  error // an issuer that was meant cannot be checked with
 	deadEnd *cert.Certificate
+	longest []*cert.Certificate // chain that was tried in vain
 }
 
 // toAnchor extends chain, whose last certificate is c, to an anchor; nil where
 // there is no way.
 func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cert.Certificate {
+	if len(chain) > len(s.longest) {
+		s.longest = slices.Clone(chain)
+	}
 	of := s.store.lookup(countryCode(c.Issuer))
 	if of == nil {
 		return nil
@@ -173,7 +177,7 @@ func (s *search) issued(issuer, c *cert.Certificate) bool {
 }
 
 func (s *search) failure(ds *cert.Certificate) Path {
-	path := Path{Status: NoAnchor, Chain: []*cert.Certificate{ds}}
+	path := Path{Status: NoAnchor, Chain: s.longest}
 	switch {
 	case s.refused:
 		path.Status = BadSignature

@@ -119,7 +119,8 @@ type Path struct {
 	// Anchor is the CSCA certificate at the end; set wherever a chain of good
 	// signatures was found, trusted or not.
 	Anchor *cert.Certificate
-	// Chain runs from the certificate to the anchor.
+	// Chain runs from the certificate to the anchor; where there is none, as far
+	// as good signatures led.
 	Chain      []*cert.Certificate
 	Revocation Revocation
 }
