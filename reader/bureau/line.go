@@ -76,7 +76,8 @@ type Chip interface {
 // Stock is where a line takes its blanks from: a reader that people put cards
 // on, a folder of software chips.
 type Stock interface {
-	// Next gives a chip that has not been personalised yet.
+	// Next gives a chip that has not been personalised yet. ctx bounds the wait
+	// for it; the chip stays until it is closed.
 	Next(ctx context.Context) (Chip, error)
 	// Find gives the chip of that serial number, or the one that may be it.
 	Find(ctx context.Context, serial string) (Chip, error)

@@ -56,7 +56,8 @@ func (v *virtualReader) insert(ctx context.Context, c *chipfile.File) (bureau.Ch
 		return nil, err
 	}
 	c.Reset()
-	served, unplug := context.WithCancel(ctx)
+	// The chip stays in until it is taken out: ctx is for the putting in.
+	served, unplug := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- vpcd.Serve(served, address, c) }()
 	takeOut := func() error {
