@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,8 +42,10 @@ vpcd and reached through pcscd, as real cards are.`,
 	flags.StringVar(&keep, "keep", "", "new folder to leave everything behind in")
 	flags.StringVar(&o.OCRBFont, "ocrb-font", artwork.OCRBPath, "OCR-B font file for the printed cards")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		sealedWith := a.say("mật khẩu của bạn", "your passphrase")
 		if a.passphraseFile == "" && os.Getenv("CHIPID_PASSPHRASE") == "" {
 			a.cachedPass = []byte(demoPassphrase)
+			sealedWith = strconv.Quote(demoPassphrase)
 		}
 		o.Dir = keep
 		if keep == "" {
@@ -84,7 +87,7 @@ vpcd and reached through pcscd, as real cards are.`,
 		a.printf("\n%s\n", fmt.Sprintf(a.say("%d bước xong, %d/%d cuộc tấn công bị từ chối, %.1f giây", "%d steps done, %d of %d attacks refused, %.1f s"),
 			len(result.Steps), len(result.Attacks), len(result.Attacks), float64(result.Millis)/1000))
 		if keep != "" {
-			a.printf("%s\n", fmt.Sprintf(a.say("Mọi thứ nằm trong %s; mật khẩu: %q", "Everything is in %s; its keys are sealed with %q"), keep, pass))
+			a.printf("%s\n", fmt.Sprintf(a.say("Mọi thứ nằm trong %s; khóa niêm phong bằng %s", "Everything is in %s; its keys are sealed with %s"), keep, sealedWith))
 		}
 		return nil
 	}

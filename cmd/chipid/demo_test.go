@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -96,5 +97,51 @@ func TestDemo(t *testing.T) {
 	a.out, a.err = &out, &errs
 	if code := a.run(t.Context(), []string{"demo", "--keep", dir}); code != exitUsage || !strings.Contains(errs.String(), "not empty") {
 		t.Errorf("a second demo in the same folder: exit code %d, %s", code, &errs)
+	}
+}
+
+// TestDemoTellsNoSecret: what is kept is sealed with the user's passphrase
+// where there is one, and that is for nobody's screen.
+func TestDemoTellsNoSecret(t *testing.T) {
+	if _, err := os.Stat(artwork.OCRBPath); err != nil {
+		t.Skipf("no OCR-B font (Debian: fonts-ocr-b): %v", err)
+	}
+	const secret = "a passphrase of the user's own"
+	t.Setenv("CHIPID_PASSPHRASE", secret)
+	a := newApp()
+	a.costs = keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}
+	var out bytes.Buffer
+	a.out, a.err = &out, &out
+	if code := a.run(t.Context(), []string{"demo", "--keep", filepath.Join(t.TempDir(), "DEMO")}); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, &out)
+	}
+	if strings.Contains(out.String(), secret) || !strings.Contains(out.String(), "sealed with your passphrase") {
+		t.Errorf("the demo said:\n%s", &out)
+	}
+}
+
+// TestDemoStopped: stopped at once, the demo still prints its one object, with
+// arrays in it.
+func TestDemoStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	a := newApp()
+	a.costs = keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}
+	var out, errs bytes.Buffer
+	a.out, a.err = &out, &errs
+	if code := a.run(ctx, []string{"demo", "--json"}); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	var r map[string]any
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	for _, name := range []string{"steps", "attacks"} {
+		if _, ok := r[name].([]any); !ok {
+			t.Errorf("%s is %v", name, r[name])
+		}
+	}
+	if !strings.Contains(errs.String(), "interrupted") || strings.Contains(errs.String(), "context") {
+		t.Errorf("it said: %s", &errs)
 	}
 }

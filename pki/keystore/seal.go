@@ -76,9 +76,9 @@ const (
 // Params are the costs of argon2id. A guess at the passphrase costs an
 // attacker as much as opening costs us.
 type Params struct {
-	Passes    uint32 // 1 to 16
-	MemoryKiB uint32 // 8 for each lane, to 1 GiB
-	Lanes     uint8  // 1 to 16
+	Passes    uint32 `json:"passes"`    // 1 to 16
+	MemoryKiB uint32 `json:"memoryKiB"` // 8 for each lane, to 1 GiB
+	Lanes     uint8  `json:"lanes"`     // 1 to 16
 }
 
 // DefaultParams are the costs for real keys: the memory-constrained choice of

@@ -96,7 +96,7 @@ type demo struct {
 // Run plays the demo. The error is what kept it from going on; the result is
 // never nil and tells how far it came.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	d := &demo{Options: o}
+	d := &demo{Options: o, result: Result{Steps: []Step{}, Attacks: []Attack{}}} // JSON arrays, however far it came
 	begun := time.Now()
 	err := d.run(ctx)
 	d.result.Millis = time.Since(begun).Milliseconds()
