@@ -14,6 +14,7 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/mrz"
+	"chipid/card/pace"
 	"chipid/card/passiveauth"
 	"chipid/pki/cert"
 	"chipid/pki/trust"
@@ -435,6 +436,9 @@ func paceOffers(infos *lds.SecurityInfos) []string {
 	for _, i := range infos.PACE {
 		offers = append(offers, fmt.Sprintf("%s version %d parameters %d", i.Name(), i.Version, i.ParameterID))
 	}
+	for _, p := range infos.PACEDomainParameters {
+		offers = append(offers, fmt.Sprintf("%s parameters %d of its own, %X", lds.ProtocolName(p.Protocol), p.ParameterID, sha256.Sum256(p.Parameters)))
+	}
 	slices.Sort(offers)
 	return slices.Compact(offers)
 }
@@ -478,7 +482,93 @@ const (
 	activeAuthenticationVI = "xác thực chủ động"
 )
 
+// chipAuthentication is the proof of the key in DG14, or that of PACE's chip
+// authentication mapping where DG14 has none.
 func (c *checker) chipAuthentication() Outcome {
+	check := c.keyOfDG14()
+	mapping, run := c.chipMapping()
+	switch {
+	case !run:
+		return check
+	case mapping.Status == Failed:
+		return mapping
+	case check.Status == NotOffered, check.Code == codeUnsignedOffer, check.Code == codeMappingNotRun:
+		return mapping
+	}
+	return check
+}
+
+// chipMapping checks what the chip authentication mapping has proved: every run
+// there was, since each channel that data came through rests on one. false: the
+// chip was not opened by it.
+func (c *checker) chipMapping() (check Outcome, run bool) {
+	transcripts := c.evidence.ChipMappings
+	if len(transcripts) == 0 {
+		return Outcome{}, false
+	}
+	defer func() { check.Protocol = transcripts[0].Protocol }()
+	raw, ok := c.doc.Get(lds.EFCardSecurity)
+	if !ok {
+		if c.denied(lds.EFCardSecurity) {
+			return failed("stripped", "the chip was opened by a mapping that proves its key, and does not have EF.CardSecurity, where that key is signed",
+				"chip không có EF.CardSecurity chứa khóa đã ký"), true
+		}
+		return missing("not_read", "EF.CardSecurity, where the chip's key is signed, was not read", "chưa đọc EF.CardSecurity"), true
+	}
+	security, err := passiveauth.VerifyCardSecurity(raw)
+	if err != nil {
+		return failed("card_security_malformed", "EF.CardSecurity, where the chip's key is signed, is damaged", "EF.CardSecurity bị hỏng").because(err.Error()), true
+	}
+	if errors.Is(security.Signature, passiveauth.ErrUnchecked) {
+		return missing("unsupported", "this program cannot check the signature of EF.CardSecurity", "chương trình chưa kiểm tra được chữ ký của EF.CardSecurity").because(security.Signature.Error()), true
+	}
+	if security.Signature != nil {
+		return failed("bad_signature", "the signature of EF.CardSecurity, where the chip's key is, does not hold",
+			"chữ ký của EF.CardSecurity không hợp lệ").because(security.Signature.Error()), true
+	}
+	if untrusted := c.trustCardSecurity(security.Signer); untrusted != nil {
+		return *untrusted, true
+	}
+	for _, tr := range transcripts {
+		switch err := pace.VerifyTranscript(tr, security.Infos); {
+		case errors.Is(err, pace.ErrNoKey), errors.Is(err, cert.ErrUnsupported):
+			return missing("unsupported", "EF.CardSecurity has no key that this program could check the chip by", "EF.CardSecurity không có khóa phù hợp").because(err.Error()), true
+		case err != nil:
+			return failed("clone", "the chip did not prove that it has the private key to the public key in EF.CardSecurity: it is a copy",
+				"chip không chứng minh được có khóa bí mật ứng với EF.CardSecurity: đây là bản sao").because(err.Error()), true
+		}
+	}
+	return passed("", "the chip proved by PACE that it has the private key to the signed public key: it is no copy",
+		"chip đã chứng minh qua PACE có khóa bí mật ứng với khóa đã ký: không phải bản sao"), true
+}
+
+// trustCardSecurity holds the signer of EF.CardSecurity to what that of EF.SOD
+// is held to; nil: it is trusted. Both are of one state.
+func (c *checker) trustCardSecurity(signer *cert.Certificate) *Outcome {
+	var check Outcome
+	if c.store == nil {
+		check = missing("no_trust_anchor", "there is no trust store to compare the signer of EF.CardSecurity with", "không có kho tin cậy để kiểm tra bên ký EF.CardSecurity")
+		return &check
+	}
+	path := c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+	switch path.Status {
+	case trust.Trusted:
+		if c.path == nil || c.path.Anchor == nil || !sameCountry(path.Anchor.Subject.Country(), c.path.Anchor.Subject.Country()) {
+			check = failed("wrong_state", "EF.CardSecurity is signed by another state than the document", "EF.CardSecurity do nước khác ký")
+			return &check
+		}
+		return nil
+	case trust.NoAnchor, trust.NotYetValid, trust.RevocationUnknown:
+		check = missing("no_trust_anchor", "the signer of EF.CardSecurity is not known to be trusted", "chưa xác định được bên ký EF.CardSecurity").because(path.Reason)
+	default:
+		check = failed("untrusted", "the signer of EF.CardSecurity is not trusted", "bên ký EF.CardSecurity không được tin cậy").because(path.Reason)
+	}
+	return &check
+}
+
+func sameCountry(a, b string) bool { return strings.EqualFold(a, b) }
+
+func (c *checker) keyOfDG14() Outcome {
 	if gap := c.optionsGap(lds.DG14, "chip authentication", chipAuthenticationVI); gap != nil {
 		return *gap
 	}
@@ -535,11 +625,37 @@ func unsupportedChipAuthentication(why string) Outcome {
 // version 2 of the protocols have the key elsewhere) is a proof not given. Where
 // DG14 has a key, what else the unsigned EF.CardAccess offers does not matter.
 func (c *checker) noChipKey() Outcome {
+	if c.offersMapping() {
+		return missing(codeMappingNotRun, "the chip offers to prove its key while it is opened, and was opened otherwise: a copy would look the same",
+			"chip có thể tự chứng minh khi mở (PACE-CAM) nhưng đã mở bằng cách khác: không phân biệt được bản sao")
+	}
 	if c.cardAccess != nil && len(c.cardAccess.ChipAuthentication) > 0 {
-		return missing("unsigned_offer", "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
+		return missing(codeUnsignedOffer, "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
 			"EF.CardAccess có xác thực chip nhưng không có DG14 đã ký chứa khóa")
 	}
 	return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+}
+
+// Codes that the proof by PACE's chip authentication mapping settles.
+const (
+	codeUnsignedOffer = "unsigned_offer"
+	codeMappingNotRun = "mapping_not_run"
+)
+
+// offersMapping tells whether the chip offers the chip authentication mapping,
+// by its unsigned file or by the signed one.
+func (c *checker) offersMapping() bool {
+	for _, infos := range []*lds.SecurityInfos{c.cardAccess, c.options} {
+		if infos == nil {
+			continue
+		}
+		for _, i := range infos.PACE {
+			if i.Mapping() == lds.ChipAuthenticationMapping {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *checker) activeAuthentication() Outcome {
@@ -585,12 +701,20 @@ func (c *checker) signatureInfo() *lds.ActiveAuthenticationInfo {
 	return &c.options.ActiveAuthentication[0]
 }
 
-// terminalAuthentication decides nothing: it protects the holder's
-// fingerprints from us, and we have not asked for them.
+// terminalAuthentication decides nothing: it protects the holder's fingerprints
+// from us, whether we ask for them or not.
 func (c *checker) terminalAuthentication() Outcome {
 	offered := c.listed(lds.DG3) || c.listed(lds.DG4) ||
 		(c.options != nil && len(c.options.TerminalAuthentication) > 0) ||
 		(c.cardAccess != nil && len(c.cardAccess.TerminalAuthentication) > 0)
+	if run := c.evidence.TerminalAuthentication; run != nil {
+		check := passed("", "the chip accepted terminal "+run.Terminal, "chip đã chấp nhận đầu đọc "+run.Terminal)
+		if run.Refused != "" {
+			check = notRun("refused", "the chip did not let terminal "+run.Terminal+" in", "chip không chấp nhận đầu đọc "+run.Terminal).because(run.Refused)
+		}
+		check.Protocol = "TA"
+		return check
+	}
 	if !offered {
 		return notOffered("", "the chip holds no fingerprints or irises", "chip không có vân tay, mống mắt")
 	}

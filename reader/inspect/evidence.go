@@ -17,6 +17,7 @@ import (
 	"chipid/card/eac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/pace"
 	"chipid/pki/durable"
 	"chipid/reader"
 )
@@ -58,7 +59,12 @@ type Evidence struct {
 	Access               Access                `cbor:"access"`
 	ChipAuthentication   *ChipAuthentication   `cbor:"chipAuthentication,omitempty"`   // nil: not run
 	ActiveAuthentication *ActiveAuthentication `cbor:"activeAuthentication,omitempty"` // nil: not run
-	Traffic              reader.Traffic        `cbor:"traffic"`
+
+	// One for each time that access was opened by PACE's chip authentication
+	// mapping. EF.CardSecurity, which has the key, is among the files.
+	ChipMappings           []pace.Transcript       `cbor:"chipMappings,omitempty"`
+	TerminalAuthentication *TerminalAuthentication `cbor:"terminalAuthentication,omitempty"` // nil: not run
+	Traffic                reader.Traffic          `cbor:"traffic"`
 }
 
 // String, GoString and LogValue keep the holder out of logs and messages.
@@ -84,6 +90,14 @@ type ActiveAuthentication struct {
 	Response    []byte `cbor:"response,omitempty"`
 	Refused     string `cbor:"refused,omitempty"`
 	Unsupported string `cbor:"unsupported,omitempty"`
+}
+
+// TerminalAuthentication records that this terminal proved its right to the
+// chip, or why it could not. It concerns the chip alone: nobody else can check
+// it, and no verdict depends on it.
+type TerminalAuthentication struct {
+	Terminal string `cbor:"terminal"`          // holder of the certificate
+	Refused  string `cbor:"refused,omitempty"` // empty: the chip has accepted it
 }
 
 // Origin says where evidence comes from.

@@ -18,6 +18,7 @@ import (
 	"chipid/card/mrz"
 	"chipid/card/pace"
 	"chipid/card/passiveauth"
+	"chipid/card/termauth"
 	"chipid/pki/curve"
 	"chipid/reader"
 )
@@ -40,8 +41,9 @@ type Options struct {
 	Passwords Passwords
 	Rand      io.Reader
 	Now       func() time.Time
-	Challenge []byte // for active authentication; empty: drawn from Rand
-	Reader    string // for the record: the reader's name and the card's ATR
+	Challenge []byte               // for active authentication; empty: drawn from Rand
+	Terminal  *termauth.Credential // reads DG3 and DG4 too, where the chip lets it; nil: they are not asked for
+	Reader    string               // for the record: the reader's name and the card's ATR
 	ATR       []byte
 	MaxFile   int // octets; see reader.Options
 	Progress  func(Progress)
@@ -92,6 +94,8 @@ type run struct {
 
 	open  func(context.Context) error // the way in that succeeded, to go again
 	offer *eac.Offer                  // of chip authentication, once it succeeded
+
+	granted bool // the chip has let our terminal in
 }
 
 func (r *run) begin(step string) {
@@ -143,8 +147,11 @@ func (r *run) all(ctx context.Context) error {
 	if slices.Contains(dataGroups, lds.DG15) {
 		r.steps++
 	}
+	if err := r.terminalAuthentication(ctx); err != nil {
+		return err
+	}
 	for _, f := range dataGroups {
-		if f == lds.DG14 {
+		if f == lds.DG14 || protected(f) && !r.granted {
 			continue
 		}
 		if err := r.file(ctx, f); err != nil {
@@ -226,7 +233,8 @@ func ctxErr(err error) bool {
 }
 
 // access opens the chip and selects the application. Offers of PACE are tried
-// in the order of EF.CardAccess. Only one thing ends the search at once: a
+// in the order of EF.CardAccess, but that the chip authentication mapping comes
+// first. Only one thing ends the search at once: a
 // wrong password, since every further try with it counts against the holder.
 func (r *run) access(ctx context.Context) error {
 	offers, err := r.paceOffers()
@@ -244,10 +252,22 @@ func (r *run) access(ctx context.Context) error {
 			continue
 		}
 		open := func(ctx context.Context) error {
-			if _, err := r.s.PACE(ctx, offer, password); err != nil {
+			transcript, err := r.s.PACE(ctx, offer, password)
+			if err != nil {
 				return err
 			}
-			return r.s.SelectApplication(ctx)
+			if transcript != nil {
+				if err := r.cardSecurity(ctx); err != nil {
+					return err
+				}
+			}
+			if err := r.s.SelectApplication(ctx); err != nil {
+				return err
+			}
+			if transcript != nil {
+				r.e.ChipMappings = append(r.e.ChipMappings, *transcript)
+			}
+			return nil
 		}
 		err = open(ctx)
 		if err == nil {
@@ -263,6 +283,16 @@ func (r *run) access(ctx context.Context) error {
 		}
 	}
 	return r.basicAccess(ctx)
+}
+
+// cardSecurity reads the file with the key that the chip authentication mapping
+// has proved, once.
+func (r *run) cardSecurity(ctx context.Context) error {
+	if _, ok := r.e.Files[lds.EFCardSecurity.String()]; ok {
+		return nil
+	}
+	raw, err := r.s.ReadFile(ctx, lds.EFCardSecurity)
+	return r.keep(lds.EFCardSecurity, raw, err)
 }
 
 // mayGoOn tells whether another way in is worth trying after an error.
@@ -298,7 +328,16 @@ func (r *run) paceOffers() ([]pace.Offer, error) {
 		return nil, err
 	}
 	offers := pace.Offers(infos)
-	return offers[:min(len(offers), maxOffers)], nil
+	offers = offers[:min(len(offers), maxOffers)]
+	// One that proves the chip in passing first.
+	proves := func(o pace.Offer) int {
+		if o.Info.Mapping() == lds.ChipAuthenticationMapping {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(offers, func(a, b pace.Offer) int { return proves(a) - proves(b) })
+	return offers, nil
 }
 
 func (r *run) pacePassword() (pace.Password, error) {
@@ -367,9 +406,12 @@ func (r *run) noWayIn() error {
 	return fmt.Errorf("%w: %s did not open it (%s); give the MRZ to try BAC", ErrNoPassword, last.Protocol, last.Error)
 }
 
+// protected are the data groups that a chip shows only to those who prove their
+// right to them.
+func protected(f lds.File) bool { return f == lds.DG3 || f == lds.DG4 }
+
 // dataGroups lists what to read: all that the signed list or the unsigned one
-// names, but fingerprints and irises, which a chip shows only to those who
-// prove their right to them.
+// names, but fingerprints and irises only where we have a terminal's key.
 func (r *run) dataGroups() []lds.File {
 	want := map[lds.File]bool{}
 	if raw, ok := r.e.Files[lds.EFCOM.String()]; ok {
@@ -389,7 +431,7 @@ func (r *run) dataGroups() []lds.File {
 	}
 	var files []lds.File
 	for f := lds.DG1; f <= lds.DG16; f++ {
-		if want[f] && f != lds.DG3 && f != lds.DG4 {
+		if want[f] && (r.o.Terminal != nil || !protected(f)) {
 			files = append(files, f)
 		}
 	}
@@ -426,7 +468,36 @@ func (r *run) reopen(ctx context.Context, proveAgain bool) error {
 		return fmt.Errorf("open the chip again: %w", err)
 	}
 	if r.offer != nil && proveAgain {
-		return r.prove(ctx, *r.offer)
+		if err := r.prove(ctx, *r.offer); err != nil {
+			return err
+		}
+	}
+	if r.granted {
+		return r.terminalAuthentication(ctx)
+	}
+	return nil
+}
+
+// terminalAuthentication proves to the chip that we may read DG3 and DG4.
+func (r *run) terminalAuthentication(ctx context.Context) error {
+	if r.o.Terminal == nil || !r.s.Secured() {
+		return nil
+	}
+	record := &TerminalAuthentication{Terminal: string(r.o.Terminal.Name)}
+	r.e.TerminalAuthentication, r.granted = record, false
+	r.steps++
+	r.begin("terminal authentication")
+	defer r.end()
+	err := r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	switch {
+	case err == nil:
+		r.granted = true
+	case ctxErr(err), errors.Is(err, iso7816.ErrSecureMessaging):
+		return err
+	case reader.CardFault(err), errors.Is(err, reader.ErrUnusableOffer), errors.Is(err, reader.ErrNoChannel):
+		record.Refused = err.Error()
+	default:
+		return err
 	}
 	return nil
 }
