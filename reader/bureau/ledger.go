@@ -96,7 +96,7 @@ var (
 )
 
 // CreateLedger plans a batch: a new ledger in dir with a card for each record.
-// It is there as a whole or not at all.
+// It is there as a whole or not at all, and never in the place of another.
 func CreateLedger(dir, name string, records []string, now func() time.Time) (err error) {
 	if len(records) == 0 {
 		return fmt.Errorf("%w: nothing to plan", ErrLedger)
@@ -105,21 +105,22 @@ func CreateLedger(dir, name string, records []string, now func() time.Time) (err
 		return fmt.Errorf("%w: %d records are more than a batch may have (%d)", ErrLedger, len(records), maxBatch)
 	}
 	path := filepath.Join(dir, ledgerFile)
+	taken := fmt.Errorf("%w: %s holds a batch already; run that, or name another folder", ErrLedger, dir)
 	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%w: %s holds a batch already; run that, or name another folder", ErrLedger, dir)
+		return taken
 	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := os.CreateTemp(dir, "."+ledgerFile+".tmp-*")
+	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(temp)
-		}
-	}()
+	temp := file.Name()
+	defer os.Remove(temp)
+	if err := file.Close(); err != nil {
+		return err
+	}
 	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: lockPatience})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLedger, err)
@@ -128,7 +129,11 @@ func CreateLedger(dir, name string, records []string, now func() time.Time) (err
 	if err := errors.Join(l.plan(name, records), db.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	// A link, unlike a renaming, does not replace what another process planned
+	// in the meantime, and may have issued cards of.
+	if err := os.Link(temp, path); errors.Is(err, fs.ErrExist) {
+		return taken
+	} else if err != nil {
 		return err
 	}
 	return durable.SyncDir(dir)

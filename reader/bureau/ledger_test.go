@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -241,6 +242,34 @@ func TestReadLedger(t *testing.T) {
 		}
 		if err := r.Fail("a", "why"); err == nil {
 			t.Error("a ledger opened to look was changed")
+		}
+	}
+}
+
+// Two plans for one folder at once: one of them is the batch, and the other is
+// told so. A ledger that stands is never replaced.
+func TestTwoPlansAtOnce(t *testing.T) {
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "batch")
+		const planners = 4
+		var all sync.WaitGroup
+		failures := make([]error, planners)
+		for i := range planners {
+			all.Go(func() { failures[i] = CreateLedger(dir, fmt.Sprintf("plan %d", i), []string{"r0"}, testClock) })
+		}
+		all.Wait()
+		l, err := ReadLedger(dir)
+		must(t, err)
+		for i, err := range failures {
+			if mine := l.Name() == fmt.Sprintf("plan %d", i); mine != (err == nil) {
+				t.Errorf("plan %d was told %v; the ledger is %q", i, err, l.Name())
+			} else if err != nil && !strings.Contains(err.Error(), "holds a batch already") {
+				t.Errorf("plan %d: %v", i, err)
+			}
+		}
+		must(t, l.Close())
+		if t.Failed() {
+			return
 		}
 	}
 }
