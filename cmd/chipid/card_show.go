@@ -183,13 +183,31 @@ func (a *app) printCard(c cardContents) {
 	}
 }
 
-// printable keeps what a card says from steering the terminal: escape
-// sequences in a name would.
+// printable keeps what a card says from steering the terminal, as escape
+// sequences in a name would, and from painting over it: blanks that could pad
+// a line are one, and what is longer than any honest text is cut.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
+	const most = 500 // characters
+	var b strings.Builder
+	n, blank := 0, false
+	for _, r := range s {
+		if unicode.IsSpace(r) {
+			blank = n > 0
+			continue
 		}
-		return '\uFFFD'
-	}, s)
+		if n >= most {
+			b.WriteString("…")
+			break
+		}
+		if blank {
+			b.WriteByte(' ')
+			n, blank = n+1, false
+		}
+		if !unicode.IsPrint(r) {
+			r = '\uFFFD'
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
 }

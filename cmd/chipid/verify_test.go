@@ -39,3 +39,29 @@ func TestReportShowsItsTime(t *testing.T) {
 		}
 	}
 }
+
+// Nor can it fill the screen: padded with blanks to the width of a line, a name
+// could paint a page of its own below the verdict.
+func TestReportCannotBePaintedOver(t *testing.T) {
+	const page = "GENUINE"
+	for name, evil := range map[string]string{
+		"blanks":   strings.Repeat(" ", 79) + page + strings.Repeat(" ", 3000) + page,
+		"letters":  strings.Repeat("x", 3000) + page,
+		"marks":    "e" + strings.Repeat("\u0301", 3000) + page,
+		"no-break": strings.Repeat("\u00a0", 3000) + page,
+	} {
+		r := &inspect.Report{
+			Verdict:  inspect.Rejected,
+			Document: &inspect.Fields{Surname: evil, Holder: &national.Person{FullName: evil, PlaceOfResidence: evil}, Problems: []string{evil}},
+		}
+		r.Checks.Trust = inspect.Outcome{Status: inspect.Failed, Reason: evil, ReasonVI: evil}
+		for line := range strings.Lines((&app{lang: "en"}).reportPage(r)) {
+			if n := len([]rune(line)); n > 600 || strings.Contains(line, strings.Repeat(" ", 40)) || strings.Contains(line, strings.Repeat("\u00a0", 2)) {
+				t.Errorf("%s: a line of %d characters: %.80q…", name, n, line)
+			}
+		}
+	}
+	if got := printable("Số 12  ngõ Thử Nghiệm,\tHà Nội"); got != "Số 12 ngõ Thử Nghiệm, Hà Nội" {
+		t.Errorf("an honest address is shown as %q", got)
+	}
+}
