@@ -18,6 +18,7 @@ import (
 	"chipid/card/perso"
 	"chipid/pki/cert"
 	"chipid/pki/curve"
+	"chipid/pki/trust"
 )
 
 // AAKey is the kind of key a chip does active authentication with.
@@ -51,6 +52,9 @@ type BuildOptions struct {
 	// The document signer.
 	Certificate *cert.Certificate
 	Signer      crypto.Signer
+	// Trust, where given, is what readers will have: a document whose signer
+	// they would not trust, for this state and kind of document, is not made.
+	Trust *trust.Store
 
 	ActiveAuthentication AAKey // empty: AAECDSA
 
@@ -110,7 +114,7 @@ func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 		return nil, none, err
 	}
 	doc.Set(lds.EFCOM, com)
-	sod, err := passiveauth.Issue(o.Rand, doc, o.Certificate, o.Signer, passiveauth.Options{SigningTime: o.Now})
+	sod, err := signDocument(doc, o)
 	if err != nil {
 		return nil, none, fmt.Errorf("build the document: %w", err)
 	}
@@ -119,6 +123,18 @@ func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 		return nil, none, err
 	}
 	return doc, secrets, nil
+}
+
+// signDocument gives EF.SOD.
+func signDocument(doc *lds.Document, o BuildOptions) ([]byte, error) {
+	if o.Trust == nil {
+		return passiveauth.Issue(o.Rand, doc, o.Certificate, o.Signer, passiveauth.Options{SigningTime: o.Now})
+	}
+	service, err := passiveauth.NewService(o.Trust, o.Certificate, o.Signer, passiveauth.Options{}, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	return service.Issue(o.Rand, doc, o.Now)
 }
 
 // setHolder writes the data groups about the person and gives the photo as it

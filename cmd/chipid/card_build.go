@@ -14,6 +14,7 @@ import (
 	"chipid/card/biometric"
 	"chipid/card/lds"
 	"chipid/card/national"
+	"chipid/pki/trust"
 	"chipid/reader"
 )
 
@@ -67,12 +68,17 @@ the passphrase opens. The photo is made to fit the chip.`,
 		if err != nil {
 			return err
 		}
+		defer issuer.Close()
 		ds, signer, err := issuer.DocumentSigner()
 		if err != nil {
 			return err
 		}
+		store, err := trust.Open(issuer.TrustDir())
+		if err != nil {
+			return err
+		}
 		doc, secrets, err := national.Build(national.BuildOptions{
-			Profile: kind, Person: person, Photo: picture, Certificate: ds, Signer: signer,
+			Profile: kind, Person: person, Photo: picture, Certificate: ds, Signer: signer, Trust: store,
 			ActiveAuthentication: key, Now: a.now(), Rand: a.rand,
 		})
 		if err != nil {

@@ -89,7 +89,7 @@ func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) 
 	}
 	doc, secrets, err := national.Build(national.BuildOptions{
 		Profile: profile, Person: a.Person, Photo: photo,
-		Certificate: o.Certificate, Signer: o.Signer, Now: o.Now(), Rand: o.Rand,
+		Certificate: o.Certificate, Signer: o.Signer, Trust: o.Trust, Now: o.Now(), Rand: o.Rand,
 	})
 	var faults national.FieldErrors
 	switch {
