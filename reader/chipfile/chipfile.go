@@ -17,6 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"chipid/card/chip"
 	"chipid/card/iso7816"
@@ -128,6 +129,11 @@ func (f *File) Save() error {
 	if writes == f.saved {
 		return nil
 	}
+	unlock, err := lock(f.path)
+	if err != nil {
+		return fmt.Errorf("save chip file: %w", err)
+	}
+	defer unlock()
 	current, err := read(f.path)
 	if err != nil {
 		return fmt.Errorf("save chip file: %w", err)
@@ -144,6 +150,25 @@ func (f *File) Save() error {
 	}
 	f.saved, f.onDisk = writes, sha256.Sum256(sealed)
 	return nil
+}
+
+// lockPatience is how long another program may take to write the file. It takes
+// milliseconds; who waits longer waits for something stuck.
+const lockPatience = 2 * time.Second
+
+// lock keeps other programs from writing between our look at the file and our
+// writing of it.
+func lock(path string) (unlock func(), err error) {
+	for deadline := time.Now().Add(lockPatience); ; {
+		unlock, err := tryLock(path)
+		if err != nil || unlock != nil {
+			return unlock, err
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("another program is writing %s and does not end", path)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func read(path string) ([]byte, error) {

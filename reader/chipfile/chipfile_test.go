@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"chipid/card/chip"
@@ -180,5 +181,46 @@ func TestUnwritable(t *testing.T) {
 	}
 	if f.Err() == nil {
 		t.Error("no error")
+	}
+}
+
+// Many programs write one chip at the same moment: one of them is answered, and
+// its write is the one that stands.
+func TestManyAtTheSameMoment(t *testing.T) {
+	s := sealer(t, "one")
+	for range 10 {
+		path := filepath.Join(t.TempDir(), "card.chip")
+		create(t, path, s)
+		const programs = 8
+		files := make([]*chipfile.File, programs)
+		for i := range files {
+			f, err := chipfile.Open(path, s, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, f, selectApplication)
+			files[i] = f
+		}
+		command, err := hex.DecodeString(putMRZ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for _, f := range files {
+			all.Go(func() { f.Process(command) })
+		}
+		all.Wait()
+		answered := 0
+		for _, f := range files {
+			switch err := f.Err(); {
+			case err == nil:
+				answered++
+			case !errors.Is(err, chipfile.ErrChanged):
+				t.Error(err)
+			}
+		}
+		if answered != 1 {
+			t.Fatalf("%d programs were told that they wrote", answered)
+		}
 	}
 }
