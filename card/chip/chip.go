@@ -85,8 +85,12 @@ type Habit string
 // chips do. The files under it are still there: it is selected after a reset.
 const NoMasterFile Habit = "select-mf-6d00"
 
+// NoSetKAT is a chip whose chip authentication with 3DES knows the commands for
+// AES only (Doc 9303-11 §8.5 note 1).
+const NoSetKAT Habit = "ca-3des-set-at"
+
 // Habits lists every habit there is.
-func Habits() []Habit { return []Habit{NoMasterFile} }
+func Habits() []Habit { return []Habit{NoMasterFile, NoSetKAT} }
 
 // HabitByName finds a habit.
 func HabitByName(name string) (Habit, error) {

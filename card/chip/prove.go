@@ -67,7 +67,7 @@ func (c *Chip) setChipAuthentication(data []byte) iso7816.StatusWord {
 		return iso7816.SWWrongData
 	}
 	run, sw := c.chipAuthentication(func(info lds.ChipAuthenticationInfo) bool {
-		return info.Cipher() != iso7816.TripleDES && info.Protocol.Equal(protocol)
+		return (info.Cipher() != iso7816.TripleDES || c.has(NoSetKAT)) && info.Protocol.Equal(protocol)
 	}, id)
 	c.ca = run
 	return sw
@@ -75,6 +75,9 @@ func (c *Chip) setChipAuthentication(data []byte) iso7816.StatusWord {
 
 // agreeWith3DES is chip authentication in one command (Doc 9303-11 §6.2.4.1).
 func (c *Chip) agreeWith3DES(data []byte) iso7816.StatusWord {
+	if c.has(NoSetKAT) {
+		return iso7816.SWWrongP1P2
+	}
 	public, id, err := eac.ParseSetKAT(data)
 	if err != nil {
 		return iso7816.SWWrongData

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"chipid/card/chip"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
@@ -182,6 +183,19 @@ func TestVariants(t *testing.T) {
 				t.Errorf("passed over: %s", r.Checks.AccessControl.Reason)
 			}
 		})
+	}
+}
+
+// A chip for 3DES that refuses the command for it and takes those for AES.
+func TestChipAuthenticationWithoutSetKAT(t *testing.T) {
+	vn, _ := states(t)
+	for name, k := range map[string]perso.ChipKey{"on a curve": {Private: key(t, 13)}, "modulo a prime": {Private: dhKey(t, 0)}} {
+		v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}, ca: []perso.ChipKey{k}, ciphers: []iso7816.Cipher{iso7816.TripleDES}}
+		doc, secrets := v.build(t, vn)
+		e := read(t, reader.NewChipTransport(card(t, doc, secrets, chip.NoSetKAT)), can(secrets))
+		if r := inspect.Check(e, vn.store(t), now); r.Verdict != inspect.Genuine || r.Checks.ChipAuthentication.Status != inspect.Passed {
+			t.Errorf("%s: %s: %s", name, r.Verdict, r.Reason("en"))
+		}
 	}
 }
 
