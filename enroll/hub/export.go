@@ -64,7 +64,9 @@ func Export(ctx context.Context, dir string, identity Identity, out string, prog
 	return x, nil
 }
 
-// writeRecord fills a folder beside its place and renames it there.
+// writeRecord fills a folder beside its place and renames it there. The folder
+// has a name of its record's: what a kill left in it is done away with by the
+// next export.
 func writeRecord(to string, content *packet.Content, e Entry) error {
 	files := map[string][]byte{"manifest.cbor": e.Manifest, "receipt.cbor": e.Receipt}
 	if a, err := enroll.Decode(content.Record); err == nil {
@@ -90,8 +92,11 @@ func writeRecord(to string, content *packet.Content, e Entry) error {
 	if err := durable.MkdirAll(parent, 0o700); err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(parent, ".export-*")
-	if err != nil {
+	temp := filepath.Join(parent, ".export-"+filepath.Base(to))
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := os.Mkdir(temp, 0o700); err != nil {
 		return err
 	}
 	defer os.RemoveAll(temp)

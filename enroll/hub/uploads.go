@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -59,7 +58,13 @@ func (u *uploads) load() (whole []string, err error) {
 		}
 		m, err := packet.ReadManifest(raw)
 		if err != nil || packet.UploadName(raw) != id {
-			return nil, fmt.Errorf("%s is damaged: move it and its .part away; the station will send the packet again", u.manifestPath(id))
+			// Whose packet it was cannot be told. Nobody has a receipt for it: its
+			// station has it and sends it again.
+			u.log.Error("a damaged upload was dropped; its station sends the packet again", "upload", id)
+			if err := os.Remove(u.manifestPath(id)); err != nil {
+				return nil, err
+			}
+			continue // its part goes below
 		}
 		u.open[id] = m
 		offset, err := u.offset(id, m)
