@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"chipid/card/biometric"
@@ -65,6 +66,9 @@ func readFields(doc *lds.Document, at time.Time) *Fields {
 				problem(err)
 			} else {
 				f.Holder = &holder
+				if what := contradictions(raw, holder, at); what != nil {
+					problem(fmt.Errorf("the machine readable zone and the other data groups contradict each other: %s", strings.Join(what, ", ")))
+				}
 			}
 		}
 	}
@@ -79,6 +83,39 @@ func readFields(doc *lds.Document, at time.Time) *Fields {
 		}
 	}
 	return f
+}
+
+// contradictions names the fields that the machine readable zone alone tells
+// otherwise than together with DG11 and DG13. An issuer that mixes two people
+// up signs both.
+func contradictions(dg1 []byte, holder national.Person, at time.Time) []string {
+	zone := new(lds.Document)
+	zone.Set(lds.DG1, dg1)
+	profile, err := national.OfDocument(zone)
+	if err != nil {
+		return nil
+	}
+	alone, err := profile.Holder(zone, at)
+	if err != nil {
+		return nil
+	}
+	// What a state that nobody has described writes into the optional data need
+	// not be a number, and a zone may leave the sex open.
+	if info, err := lds.DecodeDG1(dg1); err != nil || profile.State() != info.IssuingState {
+		alone.Number = ""
+	}
+	if alone.Sex == "X" {
+		alone.Sex = ""
+	}
+	var what []string
+	for _, field := range []struct{ name, zone, all string }{
+		{"number", alone.Number, holder.Number}, {"date of birth", alone.DateOfBirth, holder.DateOfBirth}, {"sex", alone.Sex, holder.Sex},
+	} {
+		if field.zone != "" && field.all != "" && field.zone != field.all {
+			what = append(what, field.name)
+		}
+	}
+	return what
 }
 
 func (f *Fields) fromMRZ(info mrz.Info, at time.Time) {

@@ -18,6 +18,7 @@ import (
 	"chipid/card/chip"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/national"
 	"chipid/card/perso"
 	"chipid/card/tlv"
 	"chipid/pki/trust"
@@ -319,4 +320,31 @@ func mergedSOD(t *testing.T, a, b []byte) []byte {
 		})
 	})
 	return lds.EncodeSOD(out.BytesOrPanic())
+}
+
+// Two data groups of one card that speak of two people are told, though their
+// state has signed both.
+func TestContradictionsAreTold(t *testing.T) {
+	vn, _ := states(t)
+	other := mai
+	other.Number, other.DateOfBirth, other.Sex, other.FullName = "001091000016", "1991-04-10", "M", "Trần Văn Bình"
+	stranger, _ := vn.build(t, other, national.AAECDSA)
+	doc := clone(vn.doc)
+	doc.Set(lds.DG13, must(stranger.Get(lds.DG13)))
+	vn.sign(t, doc)
+	r := inspect.Check(inspect.EvidenceFromFiles(doc), vn.store(t), now)
+	said := strings.Join(r.Document.Problems, "; ")
+	for _, field := range []string{"number", "date of birth", "sex"} {
+		if !strings.Contains(said, field) {
+			t.Errorf("nothing is said of the %s: %q", field, said)
+		}
+	}
+	for _, private := range []string{other.Number, mai.Number, "1991", "1990"} {
+		if strings.Contains(said, private) {
+			t.Errorf("the problem tells %s", private)
+		}
+	}
+	if r := inspect.Check(inspect.EvidenceFromFiles(vn.doc), vn.store(t), now); len(r.Document.Problems) != 0 {
+		t.Errorf("of a sound document: %q", r.Document.Problems)
+	}
 }
