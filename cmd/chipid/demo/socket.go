@@ -107,10 +107,10 @@ func (v *virtualReader) await(ctx context.Context, kind pcsc.EventKind) error {
 	if present == want {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, noticeCard)
+	watching, cancel := context.WithTimeout(ctx, noticeCard)
 	defer cancel()
 	seen := false
-	err = pcsc.Watch(ctx, func(e pcsc.Event) {
+	err = pcsc.Watch(watching, func(e pcsc.Event) {
 		if e.Reader == v.name() && (e.Kind == pcsc.CardInserted || e.Kind == pcsc.CardRemoved) && (e.Kind == pcsc.CardInserted) == want {
 			seen = true
 			cancel()
@@ -119,6 +119,8 @@ func (v *virtualReader) await(ctx context.Context, kind pcsc.EventKind) error {
 	switch {
 	case seen:
 		return nil
+	case ctx.Err() != nil: // the line needs no more blanks
+		return ctx.Err()
 	case err != nil:
 		return err
 	case want:
