@@ -20,6 +20,7 @@ import (
 	"chipid/card/perso"
 	"chipid/pki/cert"
 	"chipid/pki/curve"
+	"chipid/pki/trust"
 )
 
 // fitted is a portrait that is as small as a chip wants it: making one so takes
@@ -253,6 +254,7 @@ func TestBuildRefuses(t *testing.T) {
 		"stranger's key":     func(o *BuildOptions) { o.Signer = options(t, vietnam{}, mai).Signer },
 		"unknown key kind":   func(o *BuildOptions) { o.ActiveAuthentication = "dsa" },
 		"no randomness":      func(o *BuildOptions) { o.Rand = bytes.NewReader(nil) },
+		"no trust anchor":    func(o *BuildOptions) { o.Trust = trust.New() },
 	} {
 		o := good
 		change(&o)
