@@ -100,10 +100,8 @@ func writeRecord(to string, content *packet.Content, e Entry) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	for name, data := range files {
-		if err := durable.WriteFile(filepath.Join(temp, name), data, 0o600); err != nil {
-			return err
-		}
+	if err := durable.WriteFiles(temp, files, 0o600); err != nil {
+		return err
 	}
 	if err := os.Rename(temp, to); err != nil {
 		return err

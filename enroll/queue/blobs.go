@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"chipid/card/biometric"
 	"chipid/enroll"
@@ -58,25 +57,14 @@ func (q *Queue) sealBlob(kind blobKind, owner enroll.ID, content []byte) (*seale
 
 func (q *Queue) blobPath(name string) string { return filepath.Join(q.dir, blobsDir, name) }
 
-// writers is how many blobs are flushed at once: the file system flushes
-// together what waits together.
-const writers = 16
-
 // writeBlobs puts blobs on disk for good. On error some may lie there; the
 // caller removes them.
 func (q *Queue) writeBlobs(blobs []*sealedBlob) error {
-	errs := make([]error, len(blobs))
-	slots := make(chan struct{}, writers)
-	var all sync.WaitGroup
-	for i, b := range blobs {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = durable.WriteFile(q.blobPath(b.ref.Name), b.octets, 0o600)
-		})
+	files := make(map[string][]byte, len(blobs))
+	for _, b := range blobs {
+		files[b.ref.Name] = b.octets
 	}
-	all.Wait()
-	return errors.Join(errs...)
+	return durable.WriteFiles(filepath.Join(q.dir, blobsDir), files, 0o600)
 }
 
 // readBlob reads a blob and proves that it is the one referred to.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 )
 
 // WriteFile makes data the content of path: temporary file beside it, fsync,
@@ -30,9 +31,52 @@ func CreateFile(path string, data []byte, perm fs.FileMode) error {
 	})
 }
 
-func write(path string, data []byte, perm fs.FileMode, publish func(temp, path string) error) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+// writers is how many files WriteFiles flushes at once: the file system flushes
+// together what waits together.
+const writers = 16
+
+// WriteFiles is WriteFile for many files of one folder, by name. Each is there
+// as a whole or not at all, and all are when it returns. The folder is synced
+// once.
+func WriteFiles(dir string, files map[string][]byte, perm fs.FileMode) error {
+	if len(files) == 0 {
+		return nil
+	}
+	var (
+		mu    sync.Mutex
+		errs  []error
+		all   sync.WaitGroup
+		slots = make(chan struct{}, writers)
+	)
+	for name, data := range files {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := place(filepath.Join(dir, name), data, perm, os.Rename); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return SyncDir(dir)
+}
+
+func write(path string, data []byte, perm fs.FileMode, publish func(temp, path string) error) error {
+	if err := place(path, data, perm, publish); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// place writes a file and gives it its name; the name lasts once the folder is
+// synced.
+func place(path string, data []byte, perm fs.FileMode, publish func(temp, path string) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -55,10 +99,7 @@ func write(path string, data []byte, perm fs.FileMode, publish func(temp, path s
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = publish(f.Name(), path); err != nil {
-		return err
-	}
-	return SyncDir(dir)
+	return publish(f.Name(), path)
 }
 
 // MkdirAll makes a directory and those above it, each entry durable.

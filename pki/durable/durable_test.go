@@ -1,7 +1,9 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,6 +48,32 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 		t.Fatal("a folder was replaced by a file")
 	}
 	onlyFile(t, path)
+}
+
+func TestWriteFiles(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string][]byte{}
+	for i := range 100 {
+		files[fmt.Sprintf("f%d", i)] = bytes.Repeat([]byte{byte(i)}, i)
+	}
+	if err := WriteFile(filepath.Join(dir, "f7"), []byte("what stood before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFiles(dir, files, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != len(files) {
+		t.Fatalf("%d files, %v", len(entries), err)
+	}
+	for name, data := range files {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%s: %q, %v", name, got, err)
+		}
+	}
+	if err := WriteFiles(filepath.Join(dir, "none"), files, 0o600); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("into no folder: %v", err)
+	}
 }
 
 func TestMkdirAllRefusesFile(t *testing.T) {
