@@ -3,12 +3,10 @@ package curve
 import (
 	"crypto/rand"
 	"flag"
-	"math"
 	"math/big"
-	mathrand "math/rand/v2"
-	"slices"
 	"testing"
-	"time"
+
+	"chipid/testdata/timing"
 )
 
 var timings = flag.Int("timings", 0, "measurements for each operation on secrets; 0 leaves TestTiming out")
@@ -38,7 +36,7 @@ func TestTiming(t *testing.T) {
 			return k
 		}
 		report := func(name string, leaks bool, f func(k []byte)) {
-			score := welch(*timings, sparse, draw, f)
+			score := timing.Welch(*timings, sparse, draw, f)
 			t.Logf("%-16s %-24s t = %6.1f", c, name, score)
 			if !leaks && score > 10 || leaks && score < 10 {
 				t.Errorf("%s, %s: t = %.1f", c, name, score)
@@ -46,6 +44,12 @@ func TestTiming(t *testing.T) {
 		}
 		report("k·G", false, func(k []byte) { c.ScalarBaseMult(k) })
 		report("k·P", false, func(k []byte) { q.ScalarMult(k) })
+		report("point of a number", false, func(k []byte) { c.MapToPoint(k) })
+		key, err := GenerateKey(c, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report("quotient", false, func(k []byte) { key.Divide(k) })
 		digest := make([]byte, 32)
 		if c.std == nil { // elsewhere the standard library signs
 			report("signature", false, func(k []byte) {
@@ -61,34 +65,4 @@ func TestTiming(t *testing.T) {
 			report("k·P of verification", true, func(k []byte) { w.publicMult(p, new(big.Int).SetBytes(k)) })
 		}
 	}
-}
-
-// welch times f n times and gives |t| between the two kinds of scalars, the
-// slowest tenth of each left out: those are the machine's.
-func welch(n int, sparse []byte, draw func() []byte, f func(k []byte)) float64 {
-	var spent [2][]float64
-	for i := range n {
-		class := mathrand.IntN(2)
-		k := draw()
-		if class == 0 {
-			k = slices.Clone(sparse)
-		}
-		start := time.Now()
-		f(k)
-		if took := float64(time.Since(start)); i > n/20 { // caches and tables are warm
-			spent[class] = append(spent[class], took)
-		}
-	}
-	var mean, variance [2]float64
-	for class, list := range spent {
-		slices.Sort(list)
-		list = list[:len(list)*9/10]
-		for _, x := range list {
-			mean[class] += x / float64(len(list))
-		}
-		for _, x := range list {
-			variance[class] += (x - mean[class]) * (x - mean[class]) / float64(len(list)-1) / float64(len(list))
-		}
-	}
-	return math.Abs(mean[0]-mean[1]) / math.Sqrt(variance[0]+variance[1])
 }
