@@ -17,7 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
+	"runtime"
 
 	"chipid/card/chip"
 	"chipid/card/iso7816"
@@ -152,23 +152,42 @@ func (f *File) Save() error {
 	return nil
 }
 
-// lockPatience is how long another program may take to write the file. It takes
-// milliseconds; who waits longer waits for something stuck.
-const lockPatience = 2 * time.Second
-
 // lock keeps other programs from writing between our look at the file and our
 // writing of it.
 func lock(path string) (unlock func(), err error) {
-	for deadline := time.Now().Add(lockPatience); ; {
-		unlock, err := tryLock(path)
-		if err != nil || unlock != nil {
-			return unlock, err
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("another program is writing %s and does not end", path)
-		}
-		time.Sleep(time.Millisecond)
+	name, flag := path, os.O_RDWR
+	if runtime.GOOS == "windows" { // where a file that is open cannot be replaced
+		name, flag = path+".lock", os.O_RDWR|os.O_CREATE
 	}
+	for {
+		f, err := os.OpenFile(name, flag, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = durable.Lock(f)
+		// A write replaces the file, and a lock on what has lost its name guards
+		// nothing.
+		current := false
+		if err == nil {
+			current, err = named(f, name)
+		}
+		if current {
+			return func() { f.Close() }, nil // and with it the lock
+		}
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func named(f *os.File, name string) (bool, error) {
+	held, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Stat(name)
+	return err == nil && os.SameFile(held, there), err
 }
 
 func read(path string) ([]byte, error) {
