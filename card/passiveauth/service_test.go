@@ -122,7 +122,7 @@ func TestServicePairs(t *testing.T) {
 			algorithms = append(algorithms, algorithm{rsaKey, scheme})
 		}
 	}
-	for _, c := range []*curve.Curve{curve.P224(), curve.P256(), curve.P384(), curve.P521(), curve.BrainpoolP256r1(), curve.BrainpoolP384r1(), curve.BrainpoolP512r1()} {
+	for _, c := range []*curve.Curve{curve.P256(), curve.P384(), curve.P521(), curve.BrainpoolP256r1()} {
 		algorithms = append(algorithms, algorithm{newKey(t, c), 0})
 	}
 	for _, scheme := range []cert.Scheme{cert.ECDSAWithSHA224, cert.ECDSAWithSHA384, cert.ECDSAWithSHA512} {
@@ -136,6 +136,9 @@ func TestServicePairs(t *testing.T) {
 			root, ds := issuer(t, top.key, bottom.key, top.scheme)
 			store := storeOf(t, root)
 			for k, versions := range [][2]string{{"", ""}, {"0108", "040000"}} {
+				if i != j && k != (i+j)%2 {
+					continue // both versions with each algorithm, one with each pair
+				}
 				hash := hashes[(i+j+k)%len(hashes)]
 				s, err := NewService(store, ds, bottom.key, Options{Hash: hash, LDSVersion: versions[0], UnicodeVersion: versions[1], Scheme: bottom.scheme}, now)
 				if err != nil {

@@ -44,7 +44,7 @@ func TestKinds(t *testing.T) {
 		cscaScheme, dsScheme cert.Scheme
 	}{
 		{"RSA-2048", "P-256", cert.RSAPSSWithSHA512, cert.ECDSAWithSHA384},
-		{"P-521", "RSA-2048", 0, cert.RSAPKCS1WithSHA256},
+		{"P-521", "P-384", 0, cert.ECDSAWithSHA512},
 		{"brainpoolP512t1", "brainpoolP224r1", 0, cert.ECDSAWithSHA224},
 		{"P-224", "P-192", 0, 0},
 	} {
