@@ -111,6 +111,9 @@ func (m method) String() string {
 	case kindPKCS1:
 		return "RSA PKCS#1 v1.5 with " + m.hash.String()
 	case kindPSS:
+		if m.mgf != 0 && m.mgf != m.hash {
+			return "RSA-PSS with " + m.hash.String() + " and a mask from " + m.mgf.String()
+		}
 		return "RSA-PSS with " + m.hash.String()
 	case kindECDSA:
 		return "ECDSA with " + m.hash.String()
@@ -258,9 +261,6 @@ func parsePSS(params []byte) (method, error) {
 	if !seq.Empty() {
 		return m, malformed
 	}
-	if m.mgf != m.hash {
-		return m, fmt.Errorf("%w: RSA-PSS with %v and a mask from %v", ErrUnsupported, m.hash, m.mgf)
-	}
 	return m, nil
 }
 
@@ -277,11 +277,14 @@ func Verify(a Algorithm, pub crypto.PublicKey, message, signature []byte) error 
 	good := false
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
+		if key.N.BitLen() < minRSABits {
+			return fmt.Errorf("%w: RSA with %d bits", ErrUnsupported, key.N.BitLen())
+		}
 		switch m.kind {
 		case kindPKCS1:
-			good = rsa.VerifyPKCS1v15(key, m.hash, digest, signature) == nil
+			good = verifyPKCS1(key, m.hash, digest, signature)
 		case kindPSS:
-			good = rsa.VerifyPSS(key, m.hash, digest, signature, &rsa.PSSOptions{SaltLength: m.salt, Hash: m.hash}) == nil
+			good = verifyPSS(key, m, digest, signature)
 		default:
 			return fmt.Errorf("%w: %s with an RSA key", ErrSignature, m)
 		}

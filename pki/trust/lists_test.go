@@ -1,17 +1,20 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"chipid/pki/cert"
 	"chipid/pki/cms"
@@ -219,19 +222,43 @@ func TestMillionRevocations(t *testing.T) {
 	}
 }
 
+// hugeList is a list of n entries, the last of which revokes a certificate.
 func hugeList(t testing.TB, issuer *ca, n int, last *cert.Certificate) *cert.CRL {
 	t.Helper()
-	entries := make([]cert.Revocation, 0, n)
-	for i := range n - 1 {
-		// Falling serial numbers: the worst order for a sorted index.
-		entries = append(entries, cert.Revocation{SerialNumber: big.NewInt(int64(n-i) << 20), When: now})
-	}
-	entries = append(entries, cert.Revocation{SerialNumber: last.SerialNumber, When: now})
-	der, err := cert.CreateCRL(rand.Reader, cert.CRLTemplate{Number: big.NewInt(1), ThisUpdate: now, NextUpdate: now.AddDate(0, 0, 30), Entries: entries}, issuer.Certificate, issuer.key)
+	algorithm, err := cert.DefaultScheme(issuer.PublicKey).Algorithm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := cert.ParseCRL(der)
+	one := []byte{0x30, 19, 2, 2, 0x40, 1, 0x17, 13, '2', '6', '1', '1', '2', '2', '0', '8', '3', '0', '0', '0', 'Z'}
+	var tbs, b cryptobyte.Builder
+	tbs.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1Int64(1)
+		algorithm.AddTo(b)
+		b.AddBytes(issuer.RawSubject)
+		b.AddASN1UTCTime(now)
+		b.AddASN1UTCTime(now.AddDate(0, 0, 30))
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(bytes.Repeat(one, n-1))
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1BigInt(last.SerialNumber)
+				b.AddASN1UTCTime(now)
+			})
+		})
+	})
+	message, err := tbs.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(message)
+		algorithm.AddTo(b)
+		b.AddASN1BitString(signature)
+	})
+	l, err := cert.ParseCRL(b.BytesOrPanic())
 	if err != nil {
 		t.Fatal(err)
 	}
