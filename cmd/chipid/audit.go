@@ -57,7 +57,7 @@ of the whole folder was put back or the chain written anew.`,
 		if err != nil {
 			return err
 		}
-		bar := a.newProgress("audit", 0)
+		bar := a.newProgress(a.say("soát nhật ký", "audit"), 0)
 		opt.Progress = func(done, total int64, what string) { bar.advance(done, total, what) }
 		r, err := q.VerifyAudit(cmd.Context(), opt)
 		bar.finish()

@@ -202,7 +202,7 @@ func (a *app) newLineDesk(ledger *bureau.Ledger) (*lineDesk, error) {
 		return nil, fmt.Errorf("the ledger contradicts itself (chipid batch status tells where): put it back from a backup before going on: %s", account.Faults[0])
 	}
 	d := &lineDesk{a: a, issued: account.Issued, planned: account.Planned, terminal: isTerminal(a.out), missing: []missingChip{}}
-	d.bar = a.newProgress("issue", int64(d.planned))
+	d.bar = a.newProgress(a.say("phát hành", "issue"), int64(d.planned))
 	return d, nil
 }
 

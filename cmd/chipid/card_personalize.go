@@ -104,7 +104,7 @@ func kindNames() string {
 // there is one, keeps the result.
 func (a *app) personalize(ctx context.Context, t reader.Transport, steps []perso.Step, kind perso.Kind, where string, save func() error) error {
 	serial := chipSerial(ctx, t)
-	bar := a.newProgress("personalize", int64(len(steps)))
+	bar := a.newProgress(a.say("ghi chip", "personalize"), int64(len(steps)))
 	traffic, err := reader.Personalise(ctx, t, steps, func(done, total int, step string) {
 		bar.advance(int64(done), int64(total), step)
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -146,8 +147,8 @@ func (a *app) printCard(c cardContents) {
 	row("Số định danh", "Number", p.Number)
 	row("Số thẻ", "Document number", p.DocumentNumber)
 	row("Họ và tên", "Full name", p.FullName)
-	row("Ngày sinh", "Date of birth", p.DateOfBirth)
-	row("Giới tính", "Sex", p.Sex)
+	row("Ngày sinh", "Date of birth", a.date(p.DateOfBirth))
+	row("Giới tính", "Sex", a.sex(p.Sex))
 	row("Quốc tịch", "Nationality", p.Nationality)
 	row("Dân tộc", "Ethnicity", p.Ethnicity)
 	row("Tôn giáo", "Religion", p.Religion)
@@ -158,29 +159,57 @@ func (a *app) printCard(c cardContents) {
 	row("Họ tên mẹ", "Mother", p.MotherName)
 	row("Vợ hoặc chồng", "Spouse", p.SpouseName)
 	row("Số CMND cũ", "Old number", p.OldNumber)
-	row("Ngày cấp", "Date of issue", p.DateOfIssue)
+	row("Ngày cấp", "Date of issue", a.date(p.DateOfIssue))
 	if len(c.MRZ) > 0 {
-		expiry := p.DateOfExpiry
+		expiry := a.date(p.DateOfExpiry)
 		if expiry == "" {
 			expiry = a.say("Không thời hạn", "none")
 		}
 		row("Ngày hết hạn", "Date of expiry", expiry)
 	}
 	if f := c.Face; f != nil {
-		a.printf("%-20s %s, %d × %d, %d bytes\n", a.say("Ảnh", "Photo"), f.Format, f.Width, f.Height, f.Bytes)
+		a.printf("%-20s %s, %d × %d, %d %s\n", a.say("Ảnh", "Photo"), f.Format, f.Width, f.Height, f.Bytes, a.say("byte", "bytes"))
 	}
 	row("Giao thức", "Protocols", strings.Join(c.Protocols, ", "))
 	row("Ký bởi", "Signed by", c.Signer)
 	for _, f := range c.Files {
 		status := ""
 		if s, ok := c.DataGroups[f.Name].(passiveauth.Status); ok {
-			status = string(s)
+			status = a.groupStatus(s)
 		}
-		a.printf("%-20s %6d bytes  %s\n", f.Name, f.Bytes, status)
+		a.printf("%-20s %6d %s  %s\n", f.Name, f.Bytes, a.say("byte", "bytes"), status)
 	}
 	for _, problem := range c.Problems {
 		a.printf("%s: %s\n", a.say("Có lỗi", "Problem"), printable(problem))
 	}
+}
+
+// date is a day as its readers write it: a Vietnamese card prints 31/12/2004.
+// What is no whole date (a year alone, letters) stays as it is.
+func (a *app) date(iso string) string {
+	day, err := time.Parse(time.DateOnly, iso)
+	if err != nil {
+		return iso
+	}
+	return day.Format(a.say("02/01/2006", time.DateOnly))
+}
+
+// sex is the word that a Vietnamese card prints, or the letter of the machine
+// readable zone.
+func (a *app) sex(letter string) string {
+	if word := map[string]string{"M": "Nam", "F": "Nữ"}[letter]; word != "" {
+		return a.say(word, letter)
+	}
+	return letter
+}
+
+// groupStatus says how a data group stands to EF.SOD.
+func (a *app) groupStatus(s passiveauth.Status) string {
+	vi := map[passiveauth.Status]string{
+		passiveauth.Match: "khớp chữ ký", passiveauth.Mismatch: "không khớp chữ ký",
+		passiveauth.NotSigned: "không được ký", passiveauth.NotRead: "chưa đọc",
+	}[s]
+	return a.say(vi, string(s))
 }
 
 // printable keeps what a card says from steering the terminal, as escape

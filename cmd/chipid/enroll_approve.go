@@ -36,7 +36,7 @@ itself; those that cannot be approved are told and left as they are (exit code
 			Approved []enroll.ID      `json:"approved"`
 			Refused  []refusedApprove `json:"refused"`
 		}{[]enroll.ID{}, []refusedApprove{}}
-		bar := a.newProgress("approve", int64(len(ids)))
+		bar := a.newProgress(a.say("duyệt", "approve"), int64(len(ids)))
 		defer bar.finish()
 		var lasting error
 		for i, id := range ids {

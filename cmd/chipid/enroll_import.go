@@ -66,7 +66,7 @@ bad.`,
 		terminal := isTerminal(a.out)
 		var later []string
 		out := importResult{Applications: []importedRow{}, Problems: []roster.Problem{}}
-		bar := a.newProgress("import", 0)
+		bar := a.newProgress(a.say("nhập danh sách", "import"), 0)
 		start := a.now()
 		out.Summary, err = roster.Import(cmd.Context(), q, roster.Options{
 			File: args[0], PhotoDir: photos, Kind: enroll.Kind(kind), Profile: profile, Operator: by,

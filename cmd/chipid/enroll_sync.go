@@ -82,7 +82,7 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 	if err != nil {
 		return err
 	}
-	bar := a.newProgress("sync", 0)
+	bar := a.newProgress(a.say("gửi hồ sơ", "sync"), 0)
 	defer bar.finish()
 	opt.Gate, opt.Now, opt.Rand, opt.By = packet.Gate(judge), a.now, a.rand, by
 	opt.Progress = bar.advance

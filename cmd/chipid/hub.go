@@ -200,7 +200,7 @@ sealed: write them to an encrypted disk.`,
 		if err != nil {
 			return err
 		}
-		bar := a.newProgress("export", 0)
+		bar := a.newProgress(a.say("xuất hồ sơ", "export"), 0)
 		defer bar.finish()
 		stats, err := hub.ReadStats(*dir)
 		if err != nil {

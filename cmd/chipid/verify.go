@@ -148,10 +148,10 @@ func (a *app) documentRows(d *inspect.Fields) [][2]string {
 	rows := [][2]string{
 		{a.say("họ tên (MRZ)", "name (MRZ)"), strings.TrimSpace(d.Surname + " " + d.GivenNames)},
 		{a.say("số giấy tờ", "document"), strings.TrimSpace(d.IssuingState + " " + d.DocumentCode + " " + d.DocumentNumber)},
-		{a.say("ngày sinh", "born"), d.DateOfBirth},
-		{a.say("giới tính", "sex"), d.Sex},
+		{a.say("ngày sinh", "born"), a.date(d.DateOfBirth)},
+		{a.say("giới tính", "sex"), a.sex(d.Sex)},
 		{a.say("quốc tịch", "nationality"), d.Nationality},
-		{a.say("hết hạn", "expires"), d.DateOfExpiry},
+		{a.say("hết hạn", "expires"), a.date(d.DateOfExpiry)},
 	}
 	if h := d.Holder; h != nil {
 		rows = append([][2]string{{a.say("họ tên", "name"), h.FullName}, {a.say("số định danh", "number"), h.Number}}, rows...)

@@ -52,7 +52,7 @@ func (d *demo) makeAuthority(context.Context) ([]string, error) {
 	return []string{
 		signerOf(d.auth.CSCA()),
 		signerOf(ds),
-		d.Say("và khoá của một trạm, của trung tâm, mọi khoá đều niêm phong", "and the keys of a station and of the centre, all sealed"),
+		d.Say("và khóa của một trạm, của trung tâm, mọi khóa đều niêm phong", "and the keys of a station and of the centre, all sealed"),
 	}, nil
 }
 

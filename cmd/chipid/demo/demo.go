@@ -141,10 +141,10 @@ func (d *demo) run(ctx context.Context) error {
 		}
 	}
 	for _, a := range []attack{
-		{"cloned chip", "nhân bản chip: chép mọi tệp, không có khoá riêng", "a clone: every file copied, no private key", d.clonedChip},
+		{"cloned chip", "nhân bản chip: chép mọi tệp, không có khóa riêng", "a clone: every file copied, no private key", d.clonedChip},
 		{"swapped photo", "chip thật với ảnh của người khác", "a genuine chip with another's photo", d.swappedPhoto},
 		{"stranger's CSCA", "chip do một CSCA lạ cùng tên ký", "a chip signed by a stranger's CSCA of the same name", d.strangersCSCA},
-		{"revoked signer", "chip của một người ký đã bị thu hồi", "a chip of a signer that was revoked", d.revokedSigner},
+		{"revoked signer", "chip của một bên ký đã bị thu hồi", "a chip of a signer that was revoked", d.revokedSigner},
 		{"replayed packet", "gói đã nhận được gửi lại dưới số mới", "a received packet sent again under a new number", d.replayedPacket},
 	} {
 		if err := d.attack(ctx, a); err != nil {
