@@ -19,7 +19,8 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
 		Long: `Tells whether a document signer is trusted: whether its certificate leads to a
 CSCA certificate in the trust folder, is in date, and is not revoked. Exit code
 0 trusted, 3 rejected (bad signature, revoked, out of date, no document
-signer), 4 undetermined (no trust anchor, revocation unknown).`,
+signer), 4 undetermined (no trust anchor, revocation unknown, or not valid yet
+by this computer's clock).`,
 		Example: `  chipid pki verify PKI/ds/ds-0001.cer --trust PKI/trust
   chipid pki verify ds.cer --trust TRUST --require-crl --max-crl-age 720h`,
 		Args: exactArgs("CERTIFICATE"),
@@ -46,7 +47,7 @@ signer), 4 undetermined (no trust anchor, revocation unknown).`,
 		switch path.Status {
 		case trust.Trusted:
 			return nil
-		case trust.NoAnchor, trust.RevocationUnknown:
+		case trust.NoAnchor, trust.RevocationUnknown, trust.NotYetValid: // the last: is the clock right?
 			return &exitCode{code: exitUndetermined}
 		}
 		return &exitCode{code: exitRejected}
