@@ -494,6 +494,8 @@ func (c *checker) chipAuthentication() Outcome {
 		return mapping
 	case check.Status == NotOffered, check.Code == codeUnsignedOffer, check.Code == codeMappingNotRun:
 		return mapping
+	case check.Status == NotRun && mapping.Status == Passed:
+		return mapping // one proof suffices
 	}
 	return check
 }
@@ -553,7 +555,11 @@ func (c *checker) trustCardSecurity(signer *cert.Certificate) *Outcome {
 	path := c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
 	switch path.Status {
 	case trust.Trusted:
-		if c.path == nil || c.path.Anchor == nil || !sameCountry(path.Anchor.Subject.Country(), c.path.Anchor.Subject.Country()) {
+		if c.path == nil || c.path.Anchor == nil {
+			check = missing("no_signer", "EF.CardSecurity cannot be compared with the document, whose signer is not known", "không so sánh được EF.CardSecurity vì chưa xác định bên ký giấy tờ")
+			return &check
+		}
+		if !sameCountry(path.Anchor.Subject.Country(), c.path.Anchor.Subject.Country()) {
 			check = failed("wrong_state", "EF.CardSecurity is signed by another state than the document", "EF.CardSecurity do nước khác ký")
 			return &check
 		}

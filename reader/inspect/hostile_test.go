@@ -348,3 +348,49 @@ func TestContradictionsAreTold(t *testing.T) {
 		t.Errorf("of a sound document: %q", r.Document.Problems)
 	}
 }
+
+// The signers of EF.SOD and EF.CardSecurity are known, or not, each by itself:
+// where nobody knows who signed EF.SOD, it was not another state.
+func TestCardSecurityBesideAnUnknownSigner(t *testing.T) {
+	vn, _ := states(t)
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)}, mapping: key(t, 13)}
+	doc, secrets := v.build(t, vn)
+	newIssuer(t, "vn").sign(t, doc)
+	e := read(t, forgedChip(t, doc, secrets), can(secrets))
+	r := inspect.Check(e, vn.store(t), now)
+	wantReport(t, r, wanted{inspect.Undetermined, "trust", inspect.NoTrustAnchor, "no_trust_anchor"})
+	delete(e.Files, "EF_SOD")
+	if r := inspect.Check(e, vn.store(t), now); r.Checks.ChipAuthentication.Status == inspect.Failed {
+		t.Errorf("without EF.SOD: %s", describe(r))
+	}
+}
+
+// Of the ways to prove the chip one suffices: chip authentication that could
+// not be run takes nothing from PACE's mapping.
+func TestMappingSuffices(t *testing.T) {
+	vn, _ := states(t)
+	v := variant{
+		pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)}, mapping: key(t, 12),
+		ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES256},
+	}
+	doc, secrets := v.build(t, vn)
+	original := read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets))
+	for name, change := range map[string]func(*inspect.Evidence){
+		"not run": func(e *inspect.Evidence) { e.ChipAuthentication = nil },
+		"unsupported": func(e *inspect.Evidence) {
+			e.ChipAuthentication.Transcript, e.ChipAuthentication.Unsupported = nil, "a new kind"
+		},
+	} {
+		e := roundTrip(t, original)
+		change(e)
+		if r := inspect.Check(e, vn.store(t), now); r.Verdict != inspect.Genuine || r.Checks.ChipAuthentication.Protocol != "PACE-ECDH-CAM-AES-CBC-CMAC-128" {
+			t.Errorf("chip authentication %s: %s", name, describe(r))
+		}
+		e.ChipMappings[0].Proof[3] ^= 1
+		wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Rejected, "chipAuthentication", inspect.Failed, "clone"})
+	}
+	// One that was refused is a copy all the same.
+	e := roundTrip(t, original)
+	e.ChipAuthentication.Transcript, e.ChipAuthentication.Refused = nil, "no"
+	wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Rejected, "chipAuthentication", inspect.Failed, "clone"})
+}
