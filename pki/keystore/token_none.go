@@ -8,6 +8,9 @@ import (
 	"sync"
 )
 
+// HasTokens tells whether this program can use PKCS#11 tokens.
+const HasTokens = false
+
 // token stands in for PKCS#11 in builds without cgo: there is none.
 type token struct{}
 

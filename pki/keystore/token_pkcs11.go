@@ -24,6 +24,9 @@ import (
 	"chipid/pki/curve"
 )
 
+// HasTokens tells whether this program can use PKCS#11 tokens.
+const HasTokens = true
+
 // maxSessions bounds the pool of sessions with one token: enough to keep a
 // network HSM busy, few enough for a USB stick.
 const maxSessions = 8

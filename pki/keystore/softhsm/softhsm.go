@@ -26,9 +26,13 @@ type Token struct {
 	dir string            // where SoftHSM keeps its tokens
 }
 
-// New makes a token. The test is skipped where SoftHSM is not installed.
+// New makes a token. The test is skipped where SoftHSM is not
+// installed, or PKCS#11 not built in.
 func New(t testing.TB, label string) *Token {
 	t.Helper()
+	if !keystore.HasTokens {
+		t.Skip(keystore.ErrNotBuilt)
+	}
 	library := ""
 	for _, l := range libraries {
 		if _, err := os.Stat(l); err == nil {
