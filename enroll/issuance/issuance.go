@@ -16,6 +16,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/national"
 	"chipid/enroll"
+	"chipid/enroll/packet"
 	"chipid/enroll/queue"
 	"chipid/pki/cert"
 	"chipid/pki/trust"
@@ -63,9 +64,20 @@ func (o *Office) Ready() error {
 }
 
 // Prepare builds the document of an application, which from then on belongs
-// to this batch.
+// to this batch. A renewal whose old card would keep it from going up gets no
+// card.
 func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) {
-	a, err := o.Queue.Assign(o.By, enroll.ID(record), o.Batch)
+	a, err := o.Queue.Get(enroll.ID(record))
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, &bureau.RecordError{Record: record, Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := o.oldCard(a); err != nil {
+		return nil, ofRecord(record, err)
+	}
+	a, err = o.Queue.Assign(o.By, enroll.ID(record), o.Batch)
 	var (
 		assigned *queue.AssignedError
 		moved    *enroll.TransitionError
@@ -85,7 +97,7 @@ func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) 
 	}
 	photo, err := o.Queue.Photo(a)
 	if err != nil {
-		return nil, err
+		return nil, ofRecord(record, err)
 	}
 	doc, secrets, err := national.Build(national.BuildOptions{
 		Profile: profile, Person: a.Person, Photo: photo,
@@ -99,6 +111,31 @@ func (o *Office) Prepare(_ context.Context, record string) (*bureau.Job, error) 
 		return nil, err
 	}
 	return &bureau.Job{Document: doc, Secrets: secrets}, nil
+}
+
+// oldCard is the gate for the read of the card that a renewal comes with.
+func (o *Office) oldCard(a *enroll.Application) error {
+	last := a.Latest(enroll.OldCard)
+	if last == nil {
+		return nil
+	}
+	raw, err := o.Queue.Evidence(a, *last)
+	if err != nil {
+		return err
+	}
+	judge := func(evidence *inspect.Evidence, at time.Time) (*inspect.Report, error) {
+		return inspect.Check(evidence, o.Trust, at), nil
+	}
+	return packet.GateRead(judge, a, enroll.OldCard, raw, o.Now())
+}
+
+// ofRecord makes an error of one application's files a *bureau.RecordError, so
+// that it stops no other: the gate's refusal, a file that is damaged or missing.
+func ofRecord(record string, err error) error {
+	if errors.As(err, new(*packet.Refusal)) || errors.Is(err, queue.ErrDamaged) {
+		return &bureau.RecordError{Record: record, Err: err}
+	}
+	return err
 }
 
 // Inspect reads the chip as a counter would, with the card access number.

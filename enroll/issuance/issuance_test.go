@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,8 +31,14 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// testOffice is an office whose queue's folder is known.
+type testOffice struct {
+	*Office
+	dir string
+}
+
 // newOffice has one approved applicant.
-func newOffice(t *testing.T) (*Office, enroll.ID) {
+func newOffice(t *testing.T) (testOffice, enroll.ID) {
 	t.Helper()
 	sealer, err := keystore.NewSealer([]byte("test"), keystore.Params{Passes: 1, MemoryKiB: 8, Lanes: 1}, rand.Reader)
 	must(t, err)
@@ -41,9 +48,10 @@ func newOffice(t *testing.T) (*Office, enroll.ID) {
 	must(t, err)
 	store, err := trust.Open(auth.TrustDir())
 	must(t, err)
-	q, err := queue.Open(filepath.Join(t.TempDir(), "queue"), queue.Options{Sealer: sealer, Now: time.Now, Rand: rand.Reader, Station: "station-1"})
+	dir := filepath.Join(t.TempDir(), "queue")
+	q, err := queue.Open(dir, queue.Options{Sealer: sealer, Now: time.Now, Rand: rand.Reader, Station: "station-1"})
 	must(t, err)
-	o := &Office{Queue: q, Batch: "morning", By: "an", Certificate: ds, Signer: signer, Trust: store, Now: time.Now, Rand: rand.Reader}
+	o := testOffice{dir: dir, Office: &Office{Queue: q, Batch: "morning", By: "an", Certificate: ds, Signer: signer, Trust: store, Now: time.Now, Rand: rand.Reader}}
 	return o, o.applicant(t, "vn", national.Person{
 		Number: "001204000023", FullName: "TRẦN VĂN MẪU", DateOfBirth: "2004-07-21", Sex: "M", PlaceOfOrigin: "Xã Mẫu", PlaceOfResidence: "Số 1, Xã Mẫu",
 	})
@@ -92,7 +100,7 @@ func TestOneCardAnApplication(t *testing.T) {
 	if ids, err := Plan(o.Queue); err != nil || len(ids) != 0 {
 		t.Errorf("planned while a batch has it: %v, %v", ids, err)
 	}
-	other := *o
+	other := *o.Office
 	other.Batch = "evening"
 	if _, err := other.Prepare(ctx, string(id)); !errors.As(err, new(*bureau.RecordError)) {
 		t.Errorf("another batch got it: %v", err)
@@ -145,7 +153,7 @@ func TestCardOfALostBatch(t *testing.T) {
 	if err := o.Deliver(ctx, string(id), evidence, report); !errors.As(err, &fault) {
 		t.Errorf("while no batch has the application: %v", err)
 	}
-	other := *o
+	other := *o.Office
 	other.Batch = "evening"
 	_, second, _ := other.issue(t, id)
 	if err := o.Deliver(ctx, string(id), evidence, report); !errors.As(err, &fault) {
@@ -169,6 +177,55 @@ func TestSetAsideCanBePlannedAgain(t *testing.T) {
 	}
 }
 
+// One record whose photo is damaged is set aside and stops no line.
+func TestDamagedPhotoStopsNoLine(t *testing.T) {
+	o, id := newOffice(t)
+	a, err := o.Queue.Get(id)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(o.dir, "blobs", a.Photo.Name), []byte("rotten"), 0o600))
+	if _, err := o.Prepare(context.Background(), string(id)); !errors.As(err, new(*bureau.RecordError)) || !errors.Is(err, queue.ErrDamaged) {
+		t.Errorf("a damaged photo gave %v", err)
+	}
+}
+
+// A renewal whose old card is not genuine, or is another person's, would never
+// go up; it gets no card either.
+func TestNoCardForAFalseOldCard(t *testing.T) {
+	ctx := context.Background()
+	o, id := newOffice(t)
+	_, evidence, report := o.issue(t, id)
+	must(t, o.Deliver(ctx, string(id), evidence, report))
+	read, err := evidence.Marshal()
+	must(t, err)
+	stranger := national.Person{Number: "001204000031", FullName: "LÊ VĂN THỬ", DateOfBirth: "2004-07-22", Sex: "M", PlaceOfOrigin: "Xã Mẫu", PlaceOfResidence: "Số 2, Xã Mẫu"}
+	renewal := o.applicant(t, "vn", stranger)
+	_, err = o.Queue.AttachEvidence("an", renewal, queue.NewEvidence{Role: enroll.OldCard, Data: read, Verdict: "genuine"})
+	must(t, err)
+	var fault *bureau.RecordError
+	if _, err := o.Prepare(ctx, string(renewal)); !errors.As(err, &fault) || !strings.Contains(err.Error(), "of another person") {
+		t.Errorf("with somebody else's old card: %v", err)
+	}
+	_, err = o.Queue.AttachEvidence("an", renewal, queue.NewEvidence{Role: enroll.OldCard, Data: read[:len(read)/2], Verdict: "genuine"})
+	must(t, err)
+	if _, err := o.Prepare(ctx, string(renewal)); !errors.As(err, &fault) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("with half a read: %v", err)
+	}
+	if a, err := o.Queue.Get(renewal); err != nil || a.Batch != "" {
+		t.Errorf("the batch has it: %v, %v", a.Batch, err)
+	}
+
+	// The old card of one's own is in order.
+	own := o.applicant(t, "vn", national.Person{Number: "001204000058", FullName: "TRẦN VĂN MẪU", DateOfBirth: "2004-07-21", Sex: "M", PlaceOfOrigin: "Xã Mẫu", PlaceOfResidence: "Số 1, Xã Mẫu"})
+	_, evidence, _ = o.issue(t, own)
+	read, err = evidence.Marshal()
+	must(t, err)
+	_, err = o.Queue.AttachEvidence("an", own, queue.NewEvidence{Role: enroll.OldCard, Data: read, Verdict: "genuine"})
+	must(t, err)
+	if _, err := o.Prepare(ctx, string(own)); err != nil {
+		t.Errorf("with the old card of one's own: %v", err)
+	}
+}
+
 // What no card can be made of is told before a chip is touched.
 func TestUnfit(t *testing.T) {
 	ctx := context.Background()
@@ -182,7 +239,7 @@ func TestUnfit(t *testing.T) {
 	if _, err := o.Prepare(ctx, "01990c8e-6b5e-7cc3-98a4-3d1f6f1b7a10"); !errors.As(err, new(*bureau.RecordError)) {
 		t.Errorf("an unknown record gave %v", err)
 	}
-	strangers := *o
+	strangers := *o.Office
 	strangers.Trust = trust.New()
 	if err := strangers.Ready(); err == nil || !strings.Contains(err.Error(), "no reader would trust") {
 		t.Errorf("a signer that nobody knows is ready: %v", err)
