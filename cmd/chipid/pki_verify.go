@@ -20,7 +20,12 @@ func newPKIVerifyCommand(a *app) *cobra.Command {
 CSCA certificate in the trust folder, is in date, and is not revoked. Exit code
 0 trusted, 3 rejected (bad signature, revoked, out of date, no document
 signer), 4 undetermined (no trust anchor, revocation unknown, or not valid yet
-by this computer's clock).`,
+by this computer's clock).
+
+A trust folder holds certificates (.cer .crt .der .pem), revocation lists
+(.crl), master lists (.ml) and files of the ICAO public key directory (.ldif).
+A master list counts only where the certificate that vouches for it lies beside
+it.`,
 		Example: `  chipid pki verify PKI/ds/ds-0001.cer --trust PKI/trust
   chipid pki verify ds.cer --trust TRUST --require-crl --max-crl-age 720h`,
 		Args: exactArgs("CERTIFICATE"),
@@ -76,10 +81,11 @@ func (a *app) tellPath(c *cert.Certificate, store *trust.Store, path trust.Path)
 			Chain      []string     `json:"chain"`
 			Revocation revocation   `json:"revocation"`
 			Anchors    int          `json:"anchorsInStore"`
+			SetAside   []string     `json:"setAside,omitempty"` // of lists, with the reason
 		}{
 			path.Status, path.Reason, anchorName(path), chain,
 			revocation{r.Status, r.Reason, given(r.ThisUpdate), given(r.NextUpdate), given(r.RevokedAt)},
-			store.AnchorCount(),
+			store.AnchorCount(), store.SetAside(),
 		})
 	}
 	a.printf("%s: %s\n", path.Status, path.Reason)
