@@ -24,11 +24,12 @@ func newPKILogVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the log of signatures is whole",
-		Long: `Checks the chain of hashes through the log of signatures, the counts of each
-key, and that every certificate and revocation list of the folder has its
-entry. It prints the hash of the last entry: note it down after a ceremony, on
-paper, and give it with --noted later. Only that shows whether the end of the
-log was cut off since. Needs no passphrase. Exit code 3: the log does not hold.`,
+		Long: `Checks the chains of hashes through the logs of signatures, the CSCA's and each
+signer's, the counts of each key, and that every certificate and revocation
+list of the folder has its entry. It prints the hash of each log's last entry:
+note it down after a ceremony, on paper, and give it with --noted later. Only
+that shows whether the end of a log was cut off since. Needs no passphrase.
+Exit code 3: a log does not hold.`,
 		Example: `  chipid pki log verify --dir PKI
   chipid pki log verify --dir PKI --noted 5f1c…`,
 		Args: exactArgs(),
@@ -61,8 +62,11 @@ log was cut off since. Needs no passphrase. Exit code 3: the log does not hold.`
 		if err != nil {
 			return &exitCode{code: exitRejected, err: err}
 		}
-		a.printf("The log holds: %d signatures of %d keys, %s\n", audit.Entries, audit.Keys, until(audit.First, audit.Last))
-		a.printf("  last hash %s\n", audit.Head)
+		a.printf("The log holds: %d signatures of the CSCA, %s\n", audit.Entries, until(audit.First, audit.Last))
+		a.printf("  %s: last hash %s\n", audit.File, audit.Head)
+		for _, s := range audit.Signers {
+			a.printf("  %s: %d signatures, last hash %s\n", s.File, s.Entries-1, s.Head)
+		}
 		if audit.Noted {
 			a.printf("  the hash that was noted is in it\n")
 		}

@@ -25,22 +25,39 @@ type Audit struct {
 	// in the folder: the program died before it stored them, or they were
 	// taken away.
 	Lost []string `json:"lost"`
+	// Signers are the logs of the signers' own signatures.
+	Signers []SignerLog `json:"signers"`
+}
+
+// SignerLog is what checking the log of one signer gave.
+type SignerLog struct {
+	journal.Summary
+	File string `json:"file"`
 }
 
 // ErrAudit: the log and the folder contradict each other.
 var ErrAudit = errors.New("the log does not account for everything in the folder")
 
-// AuditLog checks the log of signatures: its chain, its counts, and that each
-// certificate and revocation list of the folder has an entry. noted, where not
-// empty, is the hash of an entry that was written down earlier. It needs no
-// passphrase.
+// AuditLog checks the logs of signatures, the CSCA's and each signer's: their
+// chains, their counts, and that each certificate and revocation list of the
+// folder has an entry. noted, where not empty, is the hash of an entry that was
+// written down earlier. It needs no passphrase.
 func (a *Authority) AuditLog(noted string) (*Audit, error) {
-	audit := &Audit{File: a.path(logFile), Missing: []string{}, Lost: []string{}}
+	noted = strings.ToLower(noted)
+	audit := &Audit{File: a.path(logFile), Missing: []string{}, Lost: []string{}, Signers: []SignerLog{}}
+	signersNoted, err := a.auditSigners(audit, noted)
+	if err != nil {
+		return audit, fmt.Errorf("check the log of signatures: %w", err)
+	}
+	inCSCA := noted
+	if signersNoted {
+		inCSCA = ""
+	}
 	wanted, err := a.signedFiles()
 	if err != nil {
 		return nil, fmt.Errorf("check the log of signatures: %w", err)
 	}
-	summary, err := journal.Verify(audit.File, strings.ToLower(noted), func(e journal.Entry) error {
+	summary, err := journal.Verify(audit.File, inCSCA, func(e journal.Entry) error {
 		if _, ok := wanted[e.Digest]; ok {
 			delete(wanted, e.Digest)
 			return nil
@@ -55,6 +72,7 @@ func (a *Authority) AuditLog(noted string) (*Audit, error) {
 	})
 	if summary != nil {
 		audit.Summary = *summary
+		audit.Noted = audit.Noted || signersNoted
 	}
 	if err != nil {
 		return audit, fmt.Errorf("check the log of signatures: %w", err)
@@ -66,6 +84,31 @@ func (a *Authority) AuditLog(noted string) (*Audit, error) {
 		return audit, fmt.Errorf("check the log of signatures: %w: it has no entry for %s", ErrAudit, strings.Join(audit.Missing, ", "))
 	}
 	return audit, nil
+}
+
+// auditSigners checks the signers' logs, and tells whether a noted hash is in
+// one of them.
+func (a *Authority) auditSigners(audit *Audit, noted string) (met bool, err error) {
+	for _, folder := range []string{"ds", "lists"} {
+		certificates, err := filepath.Glob(a.path(folder, "*.cer"))
+		if err != nil {
+			return met, err
+		}
+		for _, path := range certificates {
+			path = strings.TrimSuffix(path, ".cer") + ".log"
+			summary, err := journal.Verify(path, "", func(e journal.Entry) error {
+				met = met || noted != "" && e.Hash == noted
+				return nil
+			})
+			if errors.Is(err, fs.ErrNotExist) {
+				return met, fmt.Errorf("%w: %s is missing", ErrAudit, path)
+			} else if err != nil {
+				return met, err
+			}
+			audit.Signers = append(audit.Signers, SignerLog{*summary, path})
+		}
+	}
+	return met, nil
 }
 
 // signedFiles gives the digests that were signed for the certificates and

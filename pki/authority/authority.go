@@ -9,12 +9,13 @@
 //	csca/csca.key           its key: sealed, or the URI of one in a token
 //	csca/csca-0002.cer …    later generations, each with csca/link-0002.cer,
 //	                        by which the one before vouches for it
-//	ds/ds-0001.cer, .key    document signers, newest last
+//	ds/ds-0001.cer, .key    document signers, newest last; each with the log
+//	                        of its signatures, ds-0001.log (pki/journal)
 //	lists/mls-0001.cer …    master list signers (mls) and deviation list signers (dls)
 //	lists/masterlist-0001.ml  master lists as issued
 //	crl/crl-0001.crl        revocation lists as issued, newest last
 //	crl/revoked/SERIAL.json one file a revoked certificate
-//	log/signatures.log      every signature of these keys (pki/journal)
+//	log/signatures.log      every signature of the CSCA
 //	trust/                  what a verifier needs: roots, links and csca.crl
 //	tls/                    the authority for mutual TLS: ca.crt, ca.key
 //	hub/                    a ready hub folder; stations/ in it lists who may send

@@ -89,7 +89,7 @@ func (a *Authority) selfSign(r *root, scheme cert.Scheme) (*cert.Certificate, er
 	// The key has no certificate yet to be held to, but the log to be in.
 	signer := &limitedSigner{Signer: r.key, authority: a,
 		certificate: &cert.Certificate{Subject: r.name, SubjectKeyID: r.keyID, NotBefore: r.notBefore, NotAfter: r.notAfter, SerialNumber: new(big.Int)},
-		use:         use{what: "root certificate of " + r.name.String(), newKey: r.keyID, scheme: scheme}}
+		use:         use{what: "root certificate of " + r.name.String(), newKey: r.keyID, scheme: scheme, log: a.log}}
 	der, err := cert.Create(a.rand, cert.Template{
 		Subject: r.name, NotBefore: r.notBefore, NotAfter: r.notAfter, Extensions: extensions,
 	}, nil, r.key.Public(), signer)

@@ -66,7 +66,8 @@ type DocumentSigner struct {
 	SignsFrom    time.Time `json:"signsFrom"`
 	SignsUntil   time.Time `json:"signsUntil"`
 	State        string    `json:"state"` // "signing", "spent", "past", "future" or "revoked"
-	// Signatures made so far, of at most Limit; told of those that may sign.
+	// Signatures made here so far, of at most Limit; told of those that may
+	// sign.
 	Signatures  uint64            `json:"signatures"`
 	Limit       uint64            `json:"signatureLimit,omitempty"`
 	Certificate *cert.Certificate `json:"-"`
@@ -184,6 +185,9 @@ func (a *Authority) issueSigner(kind signerKind) (*DocumentSigner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("re-read it: %w", err)
 	}
+	if err := a.introduce(path(number, ".key"), issued); err != nil {
+		return nil, err
+	}
 	if err := durable.CreateFile(path(number, ".cer"), der, 0o644); err != nil {
 		return nil, err
 	}
@@ -266,9 +270,8 @@ func (a *Authority) describe(path string, c *cert.Certificate, kind signerKind) 
 	case now.After(to):
 		ds.State = "past"
 	default:
-		// Counted from the log's end, which for those before is far away.
 		var err error
-		if ds.Signatures, _, err = a.log.Count(keyName(c.SubjectKeyID)); err != nil {
+		if ds.Signatures, _, err = signerLog(path).Count(keyName(c.SubjectKeyID)); err != nil {
 			return nil, err
 		}
 		if kind.limited {
@@ -321,7 +324,7 @@ func (a *Authority) newest(kind signerKind, signers []DocumentSigner) (*cert.Cer
 		if ds.State != "signing" {
 			continue
 		}
-		u := use{what: kind.sign, limit: ds.Limit}
+		u := use{what: kind.sign, limit: ds.Limit, log: signerLog(ds.File)}
 		if o.Scheme != 0 && o.Scheme.Fits(ds.Certificate.PublicKey) {
 			u.scheme = o.Scheme
 		}

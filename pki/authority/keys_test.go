@@ -260,9 +260,23 @@ func TestSignatureLimit(t *testing.T) {
 	if err := signOnce(key); err != nil {
 		t.Error(err)
 	}
-	// Without the log nobody knows how often it signed.
-	if err := os.Remove(filepath.Join(a.Dir(), "log", "signatures.log")); err != nil {
+	list, err = a.DocumentSigners()
+	if err != nil || list[1].Signatures != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	audit, err := a.AuditLog("")
+	if err != nil || len(audit.Signers) != 2 || audit.Signers[0].Entries != 6 || audit.Signers[1].Entries != 2 {
+		t.Errorf("%+v, %v", audit, err)
+	}
+	if audit, err = a.AuditLog(audit.Signers[0].Head); err != nil || !audit.Noted {
+		t.Errorf("a hash of a signer's log: %v", err)
+	}
+	// Without its log nobody knows how often it signed.
+	if err := os.Remove(filepath.Join(a.Dir(), "ds", "ds-0002.log")); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := a.AuditLog(""); !errors.Is(err, ErrAudit) || !strings.Contains(err.Error(), "ds-0002.log is missing") {
+		t.Errorf("without a log: %v", err)
 	}
 	again, err := Open(a.Dir(), newSealer(t), rand.Reader, c.now)
 	if err != nil {

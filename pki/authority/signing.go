@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type use struct {
 	newKey []byte // identifier of the key that a certificate is made for
 	limit  uint64
 	scheme cert.Scheme
+	log    *journal.Log // nil: the CSCA's
 }
 
 // cscaSigner opens the newest CSCA's key, for signing now.
@@ -62,6 +64,9 @@ func (a *Authority) signer(keys *keystore.Keys, path string, c *cert.Certificate
 	if err := mayUseKey(c, a.now()); err != nil {
 		return nil, err
 	}
+	if u.log == nil {
+		u.log = a.log
+	}
 	return &limitedSigner{Signer: key, certificate: c, use: u, authority: a}, nil
 }
 
@@ -88,7 +93,7 @@ func (s *limitedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOp
 	if a.isRevoked(s.certificate.SerialNumber) {
 		return nil, fmt.Errorf("%s may not sign: %w", s.certificate.Subject, ErrRevoked)
 	}
-	err := a.log.Append(journal.Record{
+	err := s.use.log.Append(journal.Record{
 		At: now.Truncate(time.Millisecond), Key: keyName(s.certificate.SubjectKeyID), Who: s.certificate.Subject.String(),
 		What: s.use.what, NewKey: keyName(s.use.newKey), Digest: digest,
 		Limit: s.use.limit, Known: s.use.limit > 0,
@@ -97,6 +102,21 @@ func (s *limitedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOp
 		return nil, fmt.Errorf("%s may not sign: %w", s.certificate.Subject, err)
 	}
 	return s.Signer.Sign(rand, digest, opts)
+}
+
+// signerLog is the log of one signer, beside its key: both go together to
+// where it signs.
+func signerLog(path string) *journal.Log {
+	return journal.Open(strings.TrimSuffix(path, filepath.Ext(path)) + ".log")
+}
+
+// introduce begins a signer's log. A limited signer whose log does not begin
+// so refuses: without its log nobody knows how often it has signed.
+func (a *Authority) introduce(path string, c *cert.Certificate) error {
+	return signerLog(path).Append(journal.Record{
+		At: c.NotBefore, Key: keyName(a.csca.SubjectKeyID), Who: a.csca.Subject.String(),
+		What: "log of " + c.Subject.String(), NewKey: keyName(c.SubjectKeyID),
+	})
 }
 
 // keyName is how the log names a key.
