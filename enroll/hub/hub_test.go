@@ -760,6 +760,16 @@ func TestStationRefusesAnotherHub(t *testing.T) {
 	}
 }
 
+// A hub with a clock in 1970 would refuse every station for a certificate
+// that is good; it does not begin.
+func TestHubClockIn1970(t *testing.T) {
+	s := newSite(t)
+	s.opt.Now = func() time.Time { return time.Unix(3600, 0) }
+	if _, err := Open(t.Context(), t.TempDir(), s.identity, s.opt); err == nil || !strings.Contains(err.Error(), "clock says 1970-01-01") {
+		t.Fatalf("opened: %v", err)
+	}
+}
+
 func TestStationClockIn1970(t *testing.T) {
 	s := newSite(t)
 	st := s.station("school-7")
