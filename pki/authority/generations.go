@@ -12,6 +12,7 @@ import (
 
 	"chipid/pki/cert"
 	"chipid/pki/durable"
+	"chipid/pki/lint"
 )
 
 // cscaPath is a file of a generation. The first one's has no number.
@@ -96,9 +97,9 @@ func (a *Authority) selfSign(r *root, scheme cert.Scheme) (*cert.Certificate, er
 	if err != nil {
 		return nil, fmt.Errorf("issue the CSCA certificate: %w", err)
 	}
-	c, err := cert.Parse(der)
+	c, err := release(der, lint.CSCA)
 	if err != nil {
-		return nil, fmt.Errorf("re-read the CSCA certificate: %w", err)
+		return nil, fmt.Errorf("issue the CSCA certificate: %w", err)
 	}
 	return c, nil
 }
@@ -307,7 +308,11 @@ func (a *Authority) link(r *root, old *cert.Certificate, signer crypto.Signer) (
 	if err != nil {
 		return nil, fmt.Errorf("issue the link certificate: %w", err)
 	}
-	return cert.Parse(der)
+	c, err := release(der, lint.Link)
+	if err != nil {
+		return nil, fmt.Errorf("issue the link certificate: %w", err)
+	}
+	return c, nil
 }
 
 // trustFiles are what a trust folder holds beside the revocation list.

@@ -17,6 +17,7 @@ import (
 
 	"chipid/pki/cert"
 	"chipid/pki/durable"
+	"chipid/pki/lint"
 )
 
 // Bounds on the folders of an authority.
@@ -81,20 +82,21 @@ type signerKind struct {
 	limited        bool   // in the number of signatures
 	sign           string // what its signatures are, for the log
 	purpose        asn1.ObjectIdentifier
+	profile        lint.Kind
 }
 
 // The extended key usages are those of Doc 9303-12 Table 6; list signers sign
 // rarely and for a year.
 func documentSigners() signerKind {
-	return signerKind{folder: "ds", prefix: "ds", common: "Document Signer", limited: true, sign: "security object"}
+	return signerKind{folder: "ds", prefix: "ds", common: "Document Signer", limited: true, sign: "security object", profile: lint.DocumentSigner}
 }
 
 func masterListSigners() signerKind {
-	return signerKind{folder: "lists", prefix: "mls", common: "Master List Signer", keyMonths: 12, sign: "master list", purpose: cert.OIDMasterListSigner}
+	return signerKind{folder: "lists", prefix: "mls", common: "Master List Signer", keyMonths: 12, sign: "master list", purpose: cert.OIDMasterListSigner, profile: lint.MasterListSigner}
 }
 
 func deviationListSigners() signerKind {
-	return signerKind{folder: "lists", prefix: "dls", common: "Deviation List Signer", keyMonths: 12, sign: "deviation list", purpose: cert.OIDDeviationListSigner}
+	return signerKind{folder: "lists", prefix: "dls", common: "Deviation List Signer", keyMonths: 12, sign: "deviation list", purpose: cert.OIDDeviationListSigner, profile: lint.DeviationListSigner}
 }
 
 // IssueDocumentSigner issues a document signer with a fresh key; from then on
@@ -181,9 +183,9 @@ func (a *Authority) issueSigner(kind signerKind) (*DocumentSigner, error) {
 	if err != nil {
 		return nil, err
 	}
-	issued, err := cert.Parse(der)
+	issued, err := release(der, kind.profile)
 	if err != nil {
-		return nil, fmt.Errorf("re-read it: %w", err)
+		return nil, err
 	}
 	if err := a.introduce(path(number, ".key"), issued); err != nil {
 		return nil, err
@@ -455,6 +457,9 @@ func (a *Authority) issueCRL() (*IssuedCRL, error) {
 			Entries:    entries,
 		}, a.csca, csca)
 		if err != nil {
+			return nil, err
+		}
+		if err := releaseCRL(der); err != nil {
 			return nil, err
 		}
 		if err := durable.CreateFile(issued.File, der, 0o644); errors.Is(err, fs.ErrExist) {
