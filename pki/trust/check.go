@@ -198,7 +198,7 @@ func (s *search) failure(ds *cert.Certificate) Path {
 func (s *Store) revocation(chain []*cert.Certificate, at time.Time, policy Policy) Revocation {
 	answer := Revocation{Status: NotRevoked, Reason: "there is nothing to revoke below the anchor"}
 	for i := range len(chain) - 1 {
-		r := s.revocationOf(chain[i], at, policy)
+		r := s.revocationOf(chain[i], chain[i+1], at, policy)
 		if r.Status == IsRevoked {
 			return r
 		}
@@ -209,8 +209,9 @@ func (s *Store) revocation(chain []*cert.Certificate, at time.Time, policy Polic
 	return answer
 }
 
-func (s *Store) revocationOf(c *cert.Certificate, at time.Time, policy Policy) Revocation {
-	authorities := s.authorities(c.Issuer)
+// revocationOf asks the lists about c, which issuer was found to have issued.
+func (s *Store) revocationOf(c, issuer *cert.Certificate, at time.Time, policy Policy) Revocation {
+	authorities := s.authorities(c.Issuer, issuer)
 	var newest *list
 	forged := false
 	var partial error
@@ -308,15 +309,17 @@ func (l *list) due(policy Policy) time.Time {
 // authorities gives the CSCA certificates whose revocation lists speak for
 // what was issued under a name: those of that name, and those that verified
 // link certificates lead to, since the newest key of a CSCA signs one list for
-// all its generations (Doc 9303-12 section 4.1.5), under its newest name.
-func (s *Store) authorities(name cert.Name) []*cert.Certificate {
+// all its generations (Doc 9303-12 section 4.1.5), under its newest name. known
+// is one that a chain has led to; after a change of name it may be a link
+// certificate, with no anchor of that name in the store.
+func (s *Store) authorities(name cert.Name, known *cert.Certificate) []*cert.Certificate {
 	of := s.lookup(countryCode(name))
 	if of == nil {
 		return nil
 	}
-	var out []*cert.Certificate
+	out := []*cert.Certificate{known}
 	for _, anchor := range of.anchors {
-		if anchor.Subject.Equal(name) {
+		if anchor.Subject.Equal(name) && anchor != known {
 			out = append(out, anchor)
 		}
 	}

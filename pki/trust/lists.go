@@ -101,8 +101,8 @@ func (s *Store) addMasterList(l *exchange.MasterList, roots []*cert.Certificate,
 	if err != nil {
 		return err
 	}
-	for _, c := range by.Chain[:len(by.Chain)-1] {
-		if r := s.revocationOf(c, time.Time{}, Policy{}); r.Status == IsRevoked {
+	for i, c := range by.Chain[:len(by.Chain)-1] {
+		if r := s.revocationOf(c, by.Chain[i+1], time.Time{}, Policy{}); r.Status == IsRevoked {
 			return fmt.Errorf("its signer is not to be trusted: %s", r.Reason)
 		}
 	}

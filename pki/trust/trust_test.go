@@ -273,6 +273,22 @@ func TestRevokedByTheSuccessor(t *testing.T) {
 	}
 }
 
+// A verifier that has the old root and the link to its new name alone knows
+// the new name's list, for what was issued under either name.
+func TestListUnderALinkedName(t *testing.T) {
+	old, renamed := newCA(t, "UT", "CSCA"), newCA(t, "UT", "New CSCA")
+	good, bad, before := issue(t, renamed, profile{}), issue(t, renamed, profile{}), issue(t, old, profile{})
+	s := store(t, old, link(t, old, renamed), crl(t, renamed, now, 30, bad))
+	for name, c := range map[string]struct {
+		ds   *cert.Certificate
+		want Status
+	}{"not on it": {good, Trusted}, "on it": {bad, Revoked}, "of the old name": {before, Trusted}} {
+		if path := s.Check(c.ds, now, Policy{RequireRevocation: true}); path.Status != c.want {
+			t.Errorf("%s: %v (%s)", name, path.Status, path.Reason)
+		}
+	}
+}
+
 // A list of changes only does not tell who is not revoked, but whom it names
 // is revoked.
 func TestDeltaList(t *testing.T) {
