@@ -747,7 +747,7 @@ func TestStationRefusesAnotherHub(t *testing.T) {
 	hub := s.serve()
 	_, err := st.client(hub.address).Hello(t.Context())
 	var identity *stationsync.IdentityError
-	if !errors.As(err, &identity) || !strings.Contains(err.Error(), "certificate of our hub") {
+	if !errors.As(err, &identity) || identity.Kind != stationsync.NotOurHub || !strings.Contains(err.Error(), "certificate of our hub") {
 		t.Fatalf("got %v", err)
 	}
 

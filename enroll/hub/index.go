@@ -58,13 +58,16 @@ type tally struct {
 	Last     int64  // when the last packet was received, in milliseconds since 1970
 }
 
+// ErrLocked says that another process serves the hub's folder.
+var ErrLocked = errors.New("another chipid hub serves this folder")
+
 type index struct{ db *bolt.DB }
 
 func openIndex(path string) (*index, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		if errors.Is(err, berrors.ErrTimeout) {
-			return nil, fmt.Errorf("%s is in use: another chipid hub serves this folder", path)
+			return nil, fmt.Errorf("%s is in use: %w", path, ErrLocked)
 		}
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

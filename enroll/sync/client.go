@@ -281,9 +281,22 @@ func (r *watchedReader) Read(p []byte) (int, error) {
 // IdentityError is a hub that cannot prove to be ours, or that does not know
 // us. Trying again cannot help; nothing was sent.
 type IdentityError struct {
+	Kind     IdentityKind
+	Host     string // where it answers
 	Sentence string
 	cause    error
 }
+
+// IdentityKind is what the identity fails by.
+type IdentityKind int
+
+const (
+	NotOurHub    IdentityKind = iota // the certificate is of another authority
+	OutOfDate                        // the hub's certificate, by this station's clock
+	OtherAddress                     // the hub's certificate is for another address
+	NoTLS                            // what answers is no hub
+	NotOurselves                     // the hub does not accept this station's certificate
+)
 
 func (e *IdentityError) Error() string { return e.Sentence }
 func (e *IdentityError) Unwrap() error { return e.cause }
@@ -297,23 +310,24 @@ func (c *Client) explain(err error) error {
 		op       *net.OpError
 		header   tls.RecordHeaderError
 	)
-	sentence := ""
+	var sentence string
+	var kind IdentityKind
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		sentence = fmt.Sprintf("the hub's certificate is valid from %s to %s, but this station's clock says %s: set the clock, or have the hub's certificate renewed",
+		kind, sentence = OutOfDate, fmt.Sprintf("the hub's certificate is valid from %s to %s, but this station's clock says %s: set the clock, or have the hub's certificate renewed",
 			day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter), day(c.now()))
 	case errors.As(err, &unknown), errors.As(err, &invalid):
-		sentence = fmt.Sprintf("what answers at %s does not have the certificate of our hub: it is another program, another hub, or someone in between", c.base.Host)
+		kind, sentence = NotOurHub, fmt.Sprintf("what answers at %s does not have the certificate of our hub: it is another program, another hub, or someone in between", c.base.Host)
 	case errors.As(err, &hostname):
-		sentence = fmt.Sprintf("the hub's certificate is not for the address %s: use an address that it names, or have it issued anew (chipid pki init --host)", c.base.Hostname())
+		kind, sentence = OtherAddress, fmt.Sprintf("the hub's certificate is not for the address %s: use an address that it names, or have it issued anew (chipid pki init --host)", c.base.Hostname())
 	case errors.As(err, &header):
-		sentence = fmt.Sprintf("what answers at %s does not speak TLS: it is no hub", c.base.Host)
+		kind, sentence = NoTLS, fmt.Sprintf("what answers at %s does not speak TLS: it is no hub", c.base.Host)
 	case errors.As(err, &op) && op.Op == "remote error":
-		sentence = "the hub does not accept this station's certificate: it is of another authority, or out of date"
+		kind, sentence = NotOurselves, "the hub does not accept this station's certificate: it is of another authority, or out of date"
 	default:
 		return err
 	}
-	return &IdentityError{Sentence: sentence, cause: err}
+	return &IdentityError{Kind: kind, Host: c.base.Host, Sentence: sentence, cause: err}
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -99,6 +99,19 @@ func (e *ClockError) Error() string {
 		e.Station.UTC().Format("2006-01-02 15:04:05 UTC"), e.Hub.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
+// UnreachableError is a hub that does not answer, or not in a way that one can
+// go on with. Every record that has no receipt stays where it is.
+type UnreachableError struct {
+	Hub string // its address
+	Err error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("the hub at %s cannot be reached: every record stays here, sync again later: %v", e.Hub, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // stopError ends the whole run.
 type stopError struct{ error }
 
@@ -292,7 +305,7 @@ func (r *run) stopped(err error) error {
 	case errors.As(err, &refusal):
 		return stopError{fmt.Errorf("the hub refused: %w", refusal)}
 	}
-	return stopError{fmt.Errorf("the hub at %s cannot be reached: every record stays here, sync again later: %w", r.opt.Hub, err)}
+	return stopError{&UnreachableError{Hub: r.opt.Hub, Err: err}}
 }
 
 // one brings one record up. Its own troubles go into the summary; an error is

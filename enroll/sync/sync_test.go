@@ -317,7 +317,7 @@ func TestHubDown(t *testing.T) {
 	}
 	l.Close()
 	s, err := c.run("https://" + l.Addr().String())
-	if err == nil || !strings.Contains(err.Error(), "cannot be reached") || s.Waiting != 2 || s.Retries != 5 || s.Stopped == "" {
+	if !errors.As(err, new(*sync.UnreachableError)) || !strings.Contains(err.Error(), "cannot be reached") || s.Waiting != 2 || s.Retries != 5 || s.Stopped == "" {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if n := c.counts(); n[enroll.Approved] != 2 {

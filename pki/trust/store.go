@@ -69,6 +69,16 @@ func New() *Store {
 	return &Store{byCountry: map[string]*country{}, seen: map[[sha256.Size]byte]bool{}}
 }
 
+// FolderError is a trust folder that cannot be opened, or in which a file is
+// not what its name says.
+type FolderError struct {
+	Dir string
+	Err error
+}
+
+func (e *FolderError) Error() string { return fmt.Sprintf("open the trust folder: %v", e.Err) }
+func (e *FolderError) Unwrap() error { return e.Err }
+
 // Open reads a trust folder: certificates (.cer .crt .der .pem), revocation
 // lists (.crl, .pem), master lists (.ml) and files of the ICAO public key
 // directory (.ldif), in DER or PEM. Subfolders, hidden files and other names
@@ -83,7 +93,7 @@ func New() *Store {
 func Open(dir string) (*Store, error) {
 	s, err := open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the trust folder: %w", err)
+		return nil, &FolderError{Dir: dir, Err: err}
 	}
 	return s, nil
 }

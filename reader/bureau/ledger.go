@@ -67,6 +67,10 @@ const MaxAttempts = 3
 var (
 	// ErrLedger is wrapped by errors that say a ledger cannot be used.
 	ErrLedger = errors.New("ledger")
+	// ErrLocked says that another program holds the batch, or the stock of chips.
+	ErrLocked = errors.New("another program is working")
+	// ErrNoBatch says that a folder holds no ledger.
+	ErrNoBatch = errors.New("no batch")
 	// ErrState says that a card is not in the state that a step needs.
 	ErrState = errors.New("ledger: not allowed in this state")
 )
@@ -192,7 +196,7 @@ func openLedger(dir string, now func() time.Time, readOnly bool) (*Ledger, error
 	path := filepath.Join(dir, ledgerFile)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no batch in %s (make one with: chipid batch plan)", ErrLedger, dir)
+		return nil, fmt.Errorf("%w: %w in %s (make one with: chipid batch plan)", ErrLedger, ErrNoBatch, dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
@@ -203,7 +207,7 @@ func openLedger(dir string, now func() time.Time, readOnly bool) (*Ledger, error
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience, ReadOnly: readOnly})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: another program is working on the batch in %s; try again when it has ended", ErrLedger, dir)
+		return nil, fmt.Errorf("%w: %w on the batch in %s; try again when it has ended", ErrLedger, ErrLocked, dir)
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
 		return nil, damaged(path, err)
 	case err != nil:

@@ -159,7 +159,7 @@ func TestLedgerOnDisk(t *testing.T) {
 	if err := CreateLedger(dir, "again", []string{"c"}, testClock); !errors.Is(err, ErrLedger) {
 		t.Errorf("a batch was planned over another: %v", err)
 	}
-	if _, err := OpenLedger(dir, testClock); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "another program") {
+	if _, err := OpenLedger(dir, testClock); !errors.Is(err, ErrLedger) || !errors.Is(err, ErrLocked) {
 		t.Errorf("a second opening gave %v", err)
 	}
 	l.Close()
@@ -179,7 +179,7 @@ func TestLedgerOnDisk(t *testing.T) {
 
 func TestUnusableLedger(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := OpenLedger(dir, testClock); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "batch plan") {
+	if _, err := OpenLedger(dir, testClock); !errors.Is(err, ErrNoBatch) || !strings.Contains(err.Error(), "batch plan") {
 		t.Errorf("no ledger gave %v", err)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, ledgerFile), []byte(strings.Repeat("no ledger ", 2000)), 0o600))
@@ -229,7 +229,7 @@ func TestTornLedger(t *testing.T) {
 func TestReadLedger(t *testing.T) {
 	t.Parallel() // it waits for a lock
 	l, dir := newLedger(t, "a")
-	if _, err := ReadLedger(dir); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "another program") {
+	if _, err := ReadLedger(dir); !errors.Is(err, ErrLedger) || !errors.Is(err, ErrLocked) {
 		t.Errorf("reading while a line works gave %v", err)
 	}
 	must(t, l.Close())

@@ -90,6 +90,10 @@ var (
 	ErrNotFound = errors.New("chip not found")
 )
 
+// ReasonLocked is the reason of StageNoBlank where the chip carries a document
+// already.
+const ReasonLocked = "it is locked"
+
 // Event tells how the line gets on.
 type Event struct {
 	Record string
@@ -400,7 +404,7 @@ func (l *Line) blank(ctx, free context.Context, stock Stock) (Chip, string, erro
 		}
 		serial, err := OpenSerial(ctx, chip)
 		var refused *iso7816.StatusError
-		why := "it is locked"
+		why := ReasonLocked
 		if err == nil {
 			why, err = l.Ledger.Unusable(serial)
 		} else if errors.As(err, &refused) {

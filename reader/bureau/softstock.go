@@ -70,7 +70,7 @@ func lockFolder(dir string) (*bbolt.DB, error) {
 		lock, err = open()
 	}
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("another program is working with the chips in %s; try again when it has ended", dir)
+		return nil, fmt.Errorf("%w with the chips in %s; try again when it has ended", ErrLocked, dir)
 	}
 	return lock, err
 }

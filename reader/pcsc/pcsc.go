@@ -63,17 +63,31 @@ type Event struct {
 	Mute   bool   // with CardInserted: the card does not answer
 }
 
-// noSuchReader is ErrNoReader where there are readers, but none of that name.
-type noSuchReader struct {
-	selector string
-	readers  []Reader
+// NoSuchReaderError is ErrNoReader where there are readers, but none of that
+// name.
+type NoSuchReaderError struct {
+	Selector string
+	Readers  []Reader // those that there are
 }
 
-func (e *noSuchReader) Error() string {
-	return fmt.Sprintf("no reader is called %q: choose one of these, by number or name: %s", e.selector, names(e.readers))
+func (e *NoSuchReaderError) Error() string {
+	return fmt.Sprintf("no reader is called %q: choose one of these, by number or name: %s", e.Selector, names(e.Readers))
 }
 
-func (e *noSuchReader) Is(target error) bool { return target == ErrNoReader }
+func (e *NoSuchReaderError) Is(target error) bool { return target == ErrNoReader }
+
+// AmbiguousError is a choice that several readers fit.
+type AmbiguousError struct {
+	Selector string // empty: none was made, and there are cards on several
+	Readers  []Reader
+}
+
+func (e *AmbiguousError) Error() string {
+	if e.Selector == "" {
+		return "there are cards on several readers: choose one with --reader: " + names(e.Readers)
+	}
+	return fmt.Sprintf("%q fits several readers: choose one: %s", e.Selector, names(e.Readers))
+}
 
 // Choose finds the reader that a person means: by exact name, by index as
 // List numbers them, by a pattern with * and ?, or by part of the name in any
@@ -101,13 +115,11 @@ func Choose(readers []Reader, selector string) (Reader, error) {
 	case len(matches) == 1:
 		return matches[0], nil
 	case len(matches) == 0:
-		return Reader{}, &noSuchReader{selector, readers}
+		return Reader{}, &NoSuchReaderError{selector, readers}
 	case selector == "" && !matches[0].Present:
 		return Reader{}, fmt.Errorf("none of the readers (%s) has a card on it: %w", names(readers), ErrNoCard)
-	case selector == "":
-		return Reader{}, fmt.Errorf("there are cards on several readers: choose one with --reader: %s", names(matches))
 	}
-	return Reader{}, fmt.Errorf("%q fits several readers: choose one: %s", selector, names(matches))
+	return Reader{}, &AmbiguousError{selector, matches}
 }
 
 func matching(readers []Reader, selector string) []Reader {
