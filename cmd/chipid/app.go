@@ -101,7 +101,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // plain is an error in words for people. The rooms word what they know of; here
 // is what any of them may meet, and what to do about it.
 func (a *app) plain(ctx context.Context, err error) string {
-	text := err.Error()
+	text := a.inWords(err)
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, context.Canceled) || ctx.Err() != nil:
@@ -154,7 +154,7 @@ func (a *app) passphrase() ([]byte, error) {
 		return nil, err
 	}
 	if len(pass) == 0 {
-		return nil, errors.New("the passphrase is empty")
+		return nil, errors.New(a.say("mật khẩu rỗng", "the passphrase is empty"))
 	}
 	a.cachedPass = pass
 	return pass, nil
@@ -172,17 +172,18 @@ func (a *app) readPassphrase() ([]byte, error) {
 		return []byte(env), nil
 	}
 	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		pass, err := a.prompt(f, "Passphrase: ")
+		pass, err := a.prompt(f, a.say("Mật khẩu: ", "Passphrase: "))
 		if err != nil || !a.typeTwice {
 			return pass, err
 		}
-		again, err := a.prompt(f, "The same once more: ")
+		again, err := a.prompt(f, a.say("Nhập lại một lần nữa: ", "The same once more: "))
 		if err == nil && !bytes.Equal(pass, again) {
-			err = errors.New("the two passphrases differ")
+			err = errors.New(a.say("hai lần nhập mật khẩu khác nhau", "the two passphrases differ"))
 		}
 		return pass, err
 	}
-	return nil, usageErrorf("keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal")
+	return nil, usageErrorf("%s", a.say("khóa được niêm phong: hãy cho mật khẩu bằng --passphrase-file FILE hoặc CHIPID_PASSPHRASE, hoặc chạy trên terminal",
+		"keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal"))
 }
 
 func (a *app) prompt(terminal *os.File, question string) ([]byte, error) {

@@ -242,7 +242,7 @@ func (d *lineDesk) tell(e bureau.Event) {
 	case bureau.StageSetAside:
 		d.line("gác lại hồ sơ %s: %s", "set aside record %s: %s", e.Record, e.Reason)
 	case bureau.StageNoBlank:
-		d.line("thẻ không dùng được: %s; hãy lấy ra", "this card is no blank: %s; take it off", e.Reason)
+		d.line("thẻ không dùng được: %s; hãy lấy ra", "this card is no blank: %s; take it off", d.a.notBlank(e.Reason))
 	case bureau.StageRecovered:
 		d.line("đã tìm lại chip %s của hồ sơ %s", "found chip %s of record %s again", e.Serial, e.Record)
 	case bureau.StageMissing:
@@ -286,9 +286,9 @@ func (a *app) tellRun(ledger *bureau.Ledger, d *lineDesk, dir string, failure er
 	case errors.Is(failure, context.Canceled):
 		todo = append([]string{a.say("đã dừng; chạy lại lệnh này để làm tiếp", "stopped; run it again to go on")}, todo...)
 	case errors.Is(failure, bureau.ErrNoBlanks):
-		todo = append([]string{fmt.Sprintf(a.say("%v; chuẩn bị thêm thẻ trắng rồi chạy lại", "%v; get more blanks and run it again"), failure)}, todo...)
+		todo = append([]string{fmt.Sprintf(a.say("%s; chuẩn bị thêm thẻ trắng rồi chạy lại", "%s; get more blanks and run it again"), a.inWords(failure))}, todo...)
 	case failure != nil:
-		todo = append([]string{fmt.Sprintf(a.say("%v; xử lý xong thì chạy lại để làm tiếp", "%v; put that right and run it again to go on"), failure)}, todo...)
+		todo = append([]string{fmt.Sprintf(a.say("%s; xử lý xong thì chạy lại để làm tiếp", "%s; put that right and run it again to go on"), a.inWords(failure))}, todo...)
 	}
 	if len(todo) > 0 {
 		return errors.New(strings.Join(todo, "\n"))

@@ -51,7 +51,7 @@ up, destroy it: it may be a finished card.`,
 			return err
 		}
 		if before.Serial == "" || before.State == bureau.Issued {
-			return fmt.Errorf(a.say("hồ sơ %s ở trạng thái %s: không có chip nào để loại bỏ", "record %s is %s: it has no chip to write off"), before.Record, before.State)
+			return fmt.Errorf(a.say("hồ sơ %s ở trạng thái %s: không có chip nào để loại bỏ", "record %s is %s: it has no chip to write off"), before.Record, a.cardState(before.State))
 		}
 		if err := ledger.Spoil(before.Record, fmt.Sprintf("written off by %s: %s", by, reason)); err != nil {
 			return err
@@ -65,7 +65,7 @@ up, destroy it: it may be a finished card.`,
 		}
 		a.printf(a.say("Đã loại bỏ chip %s của hồ sơ %s, nay ở trạng thái %s. Nếu chip đó xuất hiện lại, hãy tiêu hủy.\n",
 			"Chip %s of record %s is written off; the record is %s. Should the chip turn up, destroy it.\n"),
-			before.Serial, after.Record, after.State)
+			before.Serial, after.Record, a.cardState(after.State))
 		if after.State == bureau.Failed {
 			a.printf("%s\n", a.say("Hãy chạy chipid batch run lần nữa: hồ sơ được trả lại để lập lô khác.", "Run chipid batch run once more: it frees the record for another batch."))
 		}

@@ -50,7 +50,7 @@ issued card has one chip, and each chip one card. It changes nothing. Exit code
 		}
 		a.tellAccount(account)
 		for _, c := range cards {
-			a.printf("%s  %-8s", c.Record, c.State)
+			a.printf("%s  %-8s", c.Record, a.cardState(c.State))
 			if c.Serial != "" {
 				a.printf("  chip %s", c.Serial)
 			}

@@ -79,11 +79,18 @@ The card is marked as a specimen: the real artwork is the issuing state's.`,
 	return cmd
 }
 
+// noFontError is an OCR-B font that is not there.
+type noFontError struct{ path string }
+
+func (e *noFontError) Error() string {
+	return fmt.Sprintf("there is no OCR-B font at %s: install Debian's package fonts-ocr-b, or name a font with --ocrb-font FILE", e.path)
+}
+
 // loadFonts reads the OCR-B font, the one that does not come with chipid.
 func loadFonts(path string) (*artwork.Fonts, error) {
 	file, err := readFile(path, maxFontBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no OCR-B font at %s: install Debian's package fonts-ocr-b, or name a font with --ocrb-font FILE", path)
+		return nil, &noFontError{path}
 	}
 	if err != nil {
 		return nil, err

@@ -221,10 +221,10 @@ func (a *app) tellCaptured(x *enroll.Application, problems enroll.Problems, old 
 	if a.asJSON {
 		return a.printJSON(line)
 	}
-	a.printf("%s %s\n", x.ID, x.State)
+	a.printf("%s %s\n", x.ID, a.state(x.State))
 	if line.OldCard != nil {
 		a.printf(a.say("Hồ sơ chưa gửi được với thẻ cũ này: %s\nĐọc lại thẻ, rồi: chipid enroll add --amend %s --evidence …\n",
-			"The record cannot go up with this old card: %s\nRead the card again, then: chipid enroll add --amend %s --evidence …\n"), printable(line.OldCard.Error()), x.ID)
+			"The record cannot go up with this old card: %s\nRead the card again, then: chipid enroll add --amend %s --evidence …\n"), printable(a.inWords(line.OldCard)), x.ID)
 	}
 	if len(problems) > 0 {
 		a.printf("%s\n", a.say("Còn phải bổ sung hoặc sửa:", "Still to be put right:"))

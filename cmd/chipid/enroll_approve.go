@@ -47,10 +47,10 @@ itself; those that cannot be approved are told and left as they are (exit code
 			switch {
 			case err == nil:
 				out.Approved = append(out.Approved, id)
-				a.printf("%s %s\n", id, enroll.Approved)
+				a.printf("%s %s\n", id, a.state(enroll.Approved))
 			case errors.As(err, &fourEyes), errors.As(err, &illegal), errors.As(err, &problems):
 				out.Refused = append(out.Refused, refusedApprove{id, err.Error()})
-				a.printf("%s: %v\n", id, a.problemsError(a.say("chưa đủ hoặc chưa đúng:", "not complete:"), err))
+				a.printf("%s: %s\n", id, a.inWords(a.problemsError(a.say("chưa đủ hoặc chưa đúng:", "not complete:"), err)))
 			default:
 				lasting = err
 			}

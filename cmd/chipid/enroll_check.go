@@ -62,10 +62,10 @@ Exit code 1 where something is still to be put right.`,
 			}
 			results = append(results, line)
 			wrong = wrong || len(line.Problems) > 0 || line.Refusal != nil
-			a.printf("%s %s\n", line.ID, line.State)
+			a.printf("%s %s\n", line.ID, a.state(line.State))
 			a.tellProblems(line.Problems)
 			if line.Refusal != nil {
-				a.printf("  %s\n", printable(line.Refusal.Error()))
+				a.printf("  %s\n", printable(a.inWords(line.Refusal)))
 			}
 		}
 		if a.asJSON {

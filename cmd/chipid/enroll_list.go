@@ -49,7 +49,7 @@ func newEnrollListCommand(a *app) *cobra.Command {
 			return errors.Join(damaged, a.printJSON(map[string]any{"applications": lines, "counts": counts}))
 		}
 		for _, l := range lines {
-			a.printf("%s  %-11s  %-12s  %s\n", l.ID, l.State, l.Number, l.FullName)
+			a.printf("%s  %-11s  %-12s  %s\n", l.ID, a.state(l.State), l.Number, l.FullName)
 			if l.Reason != "" {
 				a.printf("%s%s\n", strings.Repeat(" ", 38), l.Reason)
 			}
@@ -57,7 +57,7 @@ func newEnrollListCommand(a *app) *cobra.Command {
 		var totals []string
 		for _, s := range enroll.States() {
 			if counts[s] > 0 {
-				totals = append(totals, fmt.Sprintf("%d %s", counts[s], s))
+				totals = append(totals, fmt.Sprintf("%d %s", counts[s], a.state(s)))
 			}
 		}
 		if len(totals) == 0 {

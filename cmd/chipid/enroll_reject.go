@@ -30,7 +30,7 @@ func newEnrollRejectCommand(a *app) *cobra.Command {
 		if a.asJSON {
 			return a.printJSON(lineOf(x, nil))
 		}
-		a.printf("%s %s\n", x.ID, x.State)
+		a.printf("%s %s\n", x.ID, a.state(x.State))
 		return nil
 	}
 	return cmd

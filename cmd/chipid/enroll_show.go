@@ -6,6 +6,7 @@ import (
 	"chipid/enroll"
 	"chipid/enroll/queue"
 	"chipid/pki/durable"
+	"chipid/reader/inspect"
 )
 
 func newEnrollShowCommand(a *app) *cobra.Command {
@@ -49,7 +50,7 @@ func newEnrollShowCommand(a *app) *cobra.Command {
 				History  []queue.Entry   `json:"history"`
 			}{x, problems, history})
 		}
-		a.printf("%s  %s\n", x.ID, x.State)
+		a.printf("%s  %s\n", x.ID, a.state(x.State))
 		if x.Reason != "" {
 			a.printf("  %-22s %s\n", a.say("lý do", "reason"), x.Reason)
 		}
@@ -63,7 +64,7 @@ func newEnrollShowCommand(a *app) *cobra.Command {
 			a.printf("  %-22s %d %s\n", a.say("ảnh", "photo"), x.Photo.Bytes, a.say("byte", "bytes"))
 		}
 		for _, e := range x.Evidence {
-			a.printf("  %-22s %s %s\n", e.Role, e.Verdict, e.Reason)
+			a.printf("  %-22s %s %s\n", e.Role, a.verdict(inspect.Verdict(e.Verdict)), e.Reason)
 		}
 		if x.Packet != nil {
 			a.printf("  %-22s %s, %d\n", a.say("gói", "packet"), x.Packet.ID, x.Packet.Sequence)

@@ -88,7 +88,7 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 	opt.Progress = bar.advance
 	if !a.asJSON {
 		opt.Retry.Report = func(err error, pause time.Duration) {
-			fmt.Fprintf(a.err, a.say("%v; thử lại sau %s\n", "%v; trying again in %s\n"), err, pause.Round(100*time.Millisecond))
+			fmt.Fprintf(a.err, a.say("%s; thử lại sau %s\n", "%s; trying again in %s\n"), a.inWords(err), pause.Round(100*time.Millisecond))
 		}
 	}
 	summary, err := sync.Run(ctx, q, station, opt)
@@ -116,13 +116,13 @@ func (a *app) sync(ctx context.Context, flags *stationFlags, trustDir string, op
 			"%d records are at a batch; they go up once their cards have been read back (chipid batch run)\n"), summary.AtBatch)
 	}
 	for _, s := range summary.Quarantined {
-		a.printf(a.say("cách ly %s: %s (%s)\n", "quarantined %s: %s (%s)\n"), s.Application, s.Reason, s.Code)
+		a.printf(a.say("cách ly %s: %s (%s)\n", "quarantined %s: %s (%s)\n"), s.Application, a.reason(s.Code, s.Reason), s.Code)
 	}
 	if len(summary.Quarantined) > 0 {
 		a.printf("%s\n", a.say("khi đã xử lý nguyên nhân: chipid enroll check --quarantined", "when that is put right: chipid enroll check --quarantined"))
 	}
 	for _, s := range summary.Failed {
-		a.printf(a.say("chưa gửi được %s: %s\n", "not sent %s: %s\n"), s.Application, s.Reason)
+		a.printf(a.say("chưa gửi được %s: %s\n", "not sent %s: %s\n"), s.Application, a.reason(s.Code, s.Reason))
 	}
 	switch {
 	case err != nil:
