@@ -23,8 +23,7 @@ token. Every signature is logged before it is made.`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
 		newPKIInitCommand, newPKICSCACommand, newPKIDSCommand, newPKILinkCommand, newPKICRLCommand,
-		newPKIRevokeCommand, newPKIMasterListCommand,
-		newPKICVCACommand, newPKIDVCommand, newPKITerminalCommand, newPKILogCommand,
+		newPKIRevokeCommand, newPKIMasterListCommand, newPKILogCommand,
 		newPKIStationCommand, newPKIShowCommand, newPKILintCommand, newPKIVerifyCommand,
 	} {
 		cmd.AddCommand(sub(a))
