@@ -23,7 +23,8 @@ token. Every signature is logged before it is made.`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
 		newPKIInitCommand, newPKICSCACommand, newPKIDSCommand, newPKILinkCommand, newPKICRLCommand,
-		newPKIRevokeCommand, newPKIMasterListCommand, newPKILogCommand,
+		newPKIRevokeCommand, newPKIMasterListCommand,
+		newPKICVCACommand, newPKIDVCommand, newPKITerminalCommand, newPKILogCommand,
 		newPKIStationCommand, newPKIShowCommand, newPKILintCommand, newPKIVerifyCommand,
 	} {
 		cmd.AddCommand(sub(a))

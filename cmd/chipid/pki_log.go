@@ -67,6 +67,9 @@ Exit code 3: a log does not hold.`,
 		for _, s := range audit.Signers {
 			a.printf("  %s: %d signatures, last hash %s\n", s.File, s.Entries-1, s.Head)
 		}
+		if t := audit.Terminals; t != nil {
+			a.printf("  %s: %d signatures, last hash %s\n", t.File, t.Entries, t.Head)
+		}
 		if audit.Noted {
 			a.printf("  the hash that was noted is in it\n")
 		}

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Audit struct {
 	Lost []string `json:"lost"`
 	// Signers are the logs of the signers' own signatures.
 	Signers []SignerLog `json:"signers"`
+	// Terminals is the log of the keys of terminal authentication; nil where
+	// they have signed nothing.
+	Terminals *SignerLog `json:"terminals,omitempty"`
 }
 
 // SignerLog is what checking the log of one signer gave.
@@ -49,6 +53,11 @@ func (a *Authority) AuditLog(noted string) (*Audit, error) {
 	if err != nil {
 		return audit, fmt.Errorf("check the log of signatures: %w", err)
 	}
+	terminalsNoted, err := a.auditCV(audit, noted)
+	if err != nil {
+		return audit, fmt.Errorf("check the log of signatures: %w", err)
+	}
+	signersNoted = signersNoted || terminalsNoted
 	inCSCA := noted
 	if signersNoted {
 		inCSCA = ""
@@ -107,6 +116,57 @@ func (a *Authority) auditSigners(audit *Audit, noted string) (met bool, err erro
 			}
 			audit.Signers = append(audit.Signers, SignerLog{*summary, path})
 		}
+	}
+	return met, nil
+}
+
+// auditCV checks the log of the keys of terminal authentication, and that each
+// certificate they signed has its entry.
+func (a *Authority) auditCV(audit *Audit, noted string) (met bool, err error) {
+	unlogged := map[string]bool{}
+	byDigest := map[string]string{}
+	for _, folder := range []string{cvcaFolder, dvFolder, terminalFolder, issuedFolder} {
+		for _, links := range []bool{false, true} {
+			list, err := a.listCV(folder, links)
+			if err != nil {
+				return false, err
+			}
+			for _, c := range list {
+				// What another state's CVCA signed is in its log.
+				if folder == dvFolder && c.CAR.Country() != a.config.Country {
+					continue
+				}
+				path := a.cvPath(folder, string(c.CHR)+cvcertSuffix)
+				if links {
+					path = a.cvPath(folder, string(c.CHR)+linkSuffix)
+				}
+				unlogged[path] = true
+				// The hash is the signer's, which the certificate does not name.
+				for _, hash := range []crypto.Hash{crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+					h := hash.New()
+					h.Write(c.RawBody)
+					byDigest[hex.EncodeToString(h.Sum(nil))] = path
+				}
+			}
+		}
+	}
+	path := a.path(cvLogFile)
+	summary, err := journal.Verify(path, "", func(e journal.Entry) error {
+		met = met || noted != "" && e.Hash == noted
+		delete(unlogged, byDigest[e.Digest])
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		if len(unlogged) > 0 {
+			return met, fmt.Errorf("%w: %s is missing", ErrAudit, path)
+		}
+		return met, nil
+	} else if err != nil {
+		return met, err
+	}
+	audit.Terminals = &SignerLog{*summary, path}
+	for path := range unlogged {
+		audit.Missing = append(audit.Missing, path)
 	}
 	return met, nil
 }

@@ -16,6 +16,9 @@
 //	crl/crl-0001.crl        revocation lists as issued, newest last
 //	crl/revoked/SERIAL.json one file a revoked certificate
 //	log/signatures.log      every signature of the CSCA
+//	cv/                     the CVCA, document verifiers and terminals, which
+//	                        may read fingerprints (verifiers.go)
+//	log/cv.log              every signature of those
 //	trust/                  what a verifier needs: roots, links and csca.crl
 //	tls/                    the authority for mutual TLS: ca.crt, ca.key
 //	hub/                    a ready hub folder; stations/ in it lists who may send

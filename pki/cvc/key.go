@@ -349,3 +349,29 @@ func encodeKey(k Key, withCurve bool) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("%w: key of type %T", ErrUnsupported, k.Public)
 }
+
+// DefaultScheme is the scheme for a key, of those that Doc 9303-11 §7.1.4
+// allows: a hash as long as the curve's order, PSS with SHA-256 for RSA.
+func DefaultScheme(pub crypto.PublicKey) (Scheme, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		return RSAPSSSHA256, nil
+	case *curve.PublicKey:
+		switch n := 8 * pub.Curve.OrderSize(); {
+		case n < 224:
+			return 0, fmt.Errorf("%w: %s is too small", ErrUnsupported, pub.Curve.Name())
+		case n < 256:
+			return ECDSASHA224, nil
+		case n < 320:
+			return ECDSASHA256, nil
+		case n <= 384:
+			return ECDSASHA384, nil
+		}
+		return ECDSASHA512, nil
+	}
+	return 0, fmt.Errorf("%w: key of type %T", ErrUnsupported, pub)
+}
+
+// PublicKey gives the key, where the certificate stands on its own: a CVCA's,
+// which names its curve, and any RSA key.
+func (c *Certificate) PublicKey() (Key, error) { return c.key.complete(Key{}) }

@@ -34,6 +34,7 @@ type Object struct {
 	DeviationList *DeviationList  `json:"deviationList,omitempty"`
 	Signed        *Signed         `json:"signedData,omitempty"` // also of the two lists
 	Key           *Key            `json:"key,omitempty"`
+	CV            *CV             `json:"cardVerifiable,omitempty"`
 }
 
 // Kinds of objects.
@@ -44,6 +45,8 @@ const (
 	KindDeviationList = "deviation list"
 	KindSigned        = "signed data"
 	KindKey           = "sealed key"
+	KindCV            = "card-verifiable certificate"
+	KindCVRequest     = "request for a card-verifiable certificate"
 )
 
 // Certificate describes a certificate.
@@ -150,6 +153,9 @@ func Read(raw []byte, o Options) (*Object, error) {
 		if block.Type != "CERTIFICATE" {
 			raw = block.Bytes
 		}
+	}
+	if cv := readCV(raw); cv != nil {
+		return cv, nil
 	}
 	return readDER(raw, o.Roots)
 }

@@ -26,6 +26,8 @@ func (o *Object) Text() string {
 		o.List.text(&b)
 	case o.Signed != nil:
 		o.Signed.text(&b)
+	case o.CV != nil:
+		o.CV.text(&b, o.Kind)
 	case o.Key != nil:
 		line(&b, "", "Sealed key", o.Key.PublicKey)
 		line(&b, "", "key identifier", o.Key.KeyID)
