@@ -135,6 +135,16 @@ func (a *app) printf(format string, args ...any) {
 	}
 }
 
+// createFile writes a file that the user named. What is there already may be
+// another card's or another day's, and stays.
+func (a *app) createFile(path string, data []byte) error {
+	err := durable.CreateFile(path, data, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), path)
+	}
+	return err
+}
+
 // say picks the Vietnamese or the English wording.
 func (a *app) say(vi, en string) string {
 	if a.lang == "vi" {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"chipid/pki/durable"
 	"chipid/reader/bureau"
 )
 
@@ -22,7 +21,7 @@ func newBatchReportCommand(a *app) *cobra.Command {
 		Long: `Writes a line for every card and for every chip that was touched, with serial
 numbers, states, reasons and times: what a bureau reconciles its stock with. It
 names records by their ids and says nothing about people. CSV, or JSON with
---json.`,
+--json. The file of --out must not be there yet.`,
 		Example: `  chipid batch report --batch MORNING --out morning.csv
   chipid batch report --batch MORNING --json | jq '.blanks[] | select(.state == "spoiled")'`,
 		Args: exactArgs(),
@@ -47,7 +46,7 @@ names records by their ids and says nothing about people. CSV, or JSON with
 			_, err := a.out.Write(raw)
 			return err
 		}
-		return durable.WriteFile(*out, raw, 0o600)
+		return a.createFile(*out, raw)
 	}
 	return cmd
 }

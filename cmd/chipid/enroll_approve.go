@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chipid/enroll"
+	"chipid/enroll/queue"
 )
 
 func newEnrollApproveCommand(a *app) *cobra.Command {
@@ -28,14 +29,32 @@ itself; those that cannot be approved are told and left as they are (exit code
 		if err != nil {
 			return err
 		}
-		ids, err := chosen(q, args, all, enroll.Complete)
-		if err != nil {
-			return err
-		}
 		out := struct {
 			Approved []enroll.ID      `json:"approved"`
 			Refused  []refusedApprove `json:"refused"`
 		}{[]enroll.ID{}, []refusedApprove{}}
+		refuse := func(which string, err error) {
+			out.Refused = append(out.Refused, refusedApprove{which, err.Error()})
+			a.printf("%s: %s\n", printable(which), a.inWords(a.problemsError(a.say("chưa đủ hoặc chưa đúng:", "not complete:"), err)))
+		}
+		var ids []enroll.ID
+		if all {
+			if ids, err = chosen(q, nil, true, enroll.Complete); err != nil {
+				return err
+			}
+		}
+		// What one argument names wrongly is no fault of the others.
+		for _, arg := range args {
+			x, err := findApplication(q, arg)
+			if errors.Is(err, queue.ErrNotFound) {
+				refuse(arg, err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			ids = append(ids, x.ID)
+		}
 		bar := a.newProgress(a.say("duyệt", "approve"), int64(len(ids)))
 		defer bar.finish()
 		var lasting error
@@ -49,8 +68,7 @@ itself; those that cannot be approved are told and left as they are (exit code
 				out.Approved = append(out.Approved, id)
 				a.printf("%s %s\n", id, a.state(enroll.Approved))
 			case errors.As(err, &fourEyes), errors.As(err, &illegal), errors.As(err, &problems):
-				out.Refused = append(out.Refused, refusedApprove{id, err.Error()})
-				a.printf("%s: %s\n", id, a.inWords(a.problemsError(a.say("chưa đủ hoặc chưa đúng:", "not complete:"), err)))
+				refuse(string(id), err)
 			default:
 				lasting = err
 			}
@@ -65,14 +83,16 @@ itself; those that cannot be approved are told and left as they are (exit code
 			}
 		}
 		if lasting == nil && len(out.Refused) > 0 {
-			lasting = fmt.Errorf(a.say("%d trong %d hồ sơ không duyệt được", "%d of %d applications could not be approved"), len(out.Refused), len(ids))
+			lasting = fmt.Errorf(a.say("%d trong %d hồ sơ không duyệt được", "%d of %d applications could not be approved"), len(out.Refused), len(out.Refused)+len(out.Approved))
 		}
 		return lasting
 	}
 	return cmd
 }
 
+// refusedApprove names an application by its id, or an unknown one as it was
+// asked for.
 type refusedApprove struct {
-	ID     enroll.ID `json:"id"`
-	Reason string    `json:"reason"`
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
 }

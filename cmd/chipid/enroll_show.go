@@ -5,7 +5,6 @@ import (
 
 	"chipid/enroll"
 	"chipid/enroll/queue"
-	"chipid/pki/durable"
 	"chipid/reader/inspect"
 )
 
@@ -38,7 +37,7 @@ func newEnrollShowCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := durable.WriteFile(photoOut, photo, 0o600); err != nil {
+			if err := a.createFile(photoOut, photo); err != nil {
 				return err
 			}
 		}
