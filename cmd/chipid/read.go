@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -34,11 +33,21 @@ with both dates, or for a Vietnamese card its 12 digit number. It is then
 checked against the issuers' certificates in the trust folder.
 
 Exit codes: 0 genuine, 3 rejected, 4 undetermined, 1 the card could not be read.
-With --out all that was read is kept, to be checked again with chipid verify.`,
+With --out all that was read is kept, to be checked again with chipid verify.
+
+With --challenge the chip signs a challenge that somebody else drew, a server for
+one, who then checks the evidence with chipid verify --challenge. A chip without
+active authentication signs none, and is undetermined.
+
+With --trace every command and answer is written to a new file, for chipid reader
+apdu show. Personal data and whatever passwords could be found from are left out,
+but with --trace-secrets, which is for cards of no real person.`,
 		Example: `  chipid read --can 000015 --trust PKI/trust
   chipid read --reader 1 --id 001190000015 --trust PKI/trust --out EVIDENCE
   chipid read --document 190000015 --birth 1990-03-09 --expiry 2030-03-09 --trust PKI/trust
-  chipid read --chip card.chip --can 000015 --trust PKI/trust --json`,
+  chipid read --chip card.chip --can 000015 --trust PKI/trust --json
+  chipid read --can 000015 --trust PKI/trust --challenge 0123456789ABCDEF --out EVIDENCE
+  chipid read --can 000015 --trace card.trace`,
 		Args: exactArgs(),
 	}
 	flags.register(cmd)
@@ -47,9 +56,11 @@ With --out all that was read is kept, to be checked again with chipid verify.`,
 		if err != nil {
 			return err
 		}
-		challenge, err := hex.DecodeString(flags.challenge)
-		if err != nil || (flags.challenge != "" && len(challenge) != 8) {
-			return usageErrorf("--challenge is 16 hexadecimal digits")
+		if flags.policy.Challenge, err = parseChallenge(flags.challenge); err != nil {
+			return err
+		}
+		if flags.traceSecrets && flags.trace == "" {
+			return usageErrorf("--trace-secrets says what --trace FILE records: give both")
 		}
 		if flags.chip != "" && flags.reader != "" {
 			return usageErrorf("give either --reader or --chip, not both")
@@ -75,25 +86,32 @@ With --out all that was read is kept, to be checked again with chipid verify.`,
 		if err != nil {
 			return err
 		}
+		transport, endTrace := card.Transport, func() error { return nil }
+		if flags.trace != "" {
+			if transport, endTrace, err = a.recordTrace(flags.trace, flags.traceSecrets, card); err != nil {
+				return errors.Join(err, card.close())
+			}
+		}
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
-		evidence, err := inspect.Read(ctx, card.Transport, inspect.Options{
-			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: challenge, Reader: card.name, ATR: card.atr,
+		evidence, err := inspect.Read(ctx, transport, inspect.Options{
+			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
 			Progress: func(p inspect.Progress) { bar.advance(int64(p.Done), int64(p.Total), p.Step) },
 		})
 		bar.finish()
 		if e := card.close(); err == nil {
 			err = e
 		}
+		untraced := endTrace()
 		if errors.Is(err, context.DeadlineExceeded) && cmd.Context().Err() == nil {
 			return fmt.Errorf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%w)", flags.timeout, err)
 		}
 		if err != nil {
-			return err
+			return errors.Join(err, untraced)
 		}
 		report := flags.policy.Check(evidence, store, a.now())
-		var unsaved error
+		unsaved := untraced
 		if flags.out != "" {
-			unsaved = saveRead(flags.out, evidence)
+			unsaved = errors.Join(saveRead(flags.out, evidence), untraced)
 		}
 		if err := a.tellReport(report, store); unsaved == nil {
 			return err
@@ -120,6 +138,8 @@ func makeEmpty(dir string) error {
 type readFlags struct {
 	reader, chip, trust, out, challenge   string
 	can, mrz, document, birth, expiry, id string
+	trace                                 string
+	traceSecrets                          bool
 	timeout                               time.Duration
 	policy                                inspect.Policy
 }
@@ -136,6 +156,8 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
 	flags.StringVar(&f.out, "out", "", "new folder to keep everything in that was read")
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
+	flags.StringVar(&f.trace, "trace", "", "new file for every command and answer, without personal data")
+	flags.BoolVar(&f.traceSecrets, "trace-secrets", false, "with --trace: record every octet, personal data too")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
 	registerTrustFlags(cmd, &f.trust, &f.policy)
 }
@@ -211,6 +233,9 @@ func openTrust(dir string) (*trust.Store, error) {
 	return trust.Open(dir)
 }
 
+// softwareChip begins the name of a software chip, before that of its file.
+const softwareChip = "file "
+
 // openedCard is a card to read, wherever it is.
 type openedCard struct {
 	reader.Transport
@@ -235,7 +260,7 @@ func (a *app) openCard(ctx context.Context, selector, chip string) (*openedCard,
 	if err != nil {
 		return nil, err
 	}
-	return &openedCard{Transport: reader.NewChipTransport(f), name: "file " + filepath.Base(chip), atr: f.ATR(), close: f.Err}, nil
+	return &openedCard{Transport: reader.NewChipTransport(f), name: softwareChip + filepath.Base(chip), atr: f.ATR(), close: f.Err}, nil
 }
 
 // saveRead keeps the evidence, the raw files and the portrait.

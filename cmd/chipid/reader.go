@@ -15,9 +15,10 @@ func newReaderCommand(a *app) *cobra.Command {
 		Use:   "reader",
 		Short: "See the card readers of this computer and what is on them",
 		Example: `  chipid reader list
-  chipid reader watch`,
+  chipid reader watch
+  chipid reader apdu show card.trace`,
 	}
-	cmd.AddCommand(newReaderListCommand(a), newReaderWatchCommand(a))
+	cmd.AddCommand(newReaderListCommand(a), newReaderWatchCommand(a), newReaderAPDUCommand(a))
 	return cmd
 }
 

@@ -1,18 +1,20 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"chipid/card/activeauth"
 	"chipid/pki/trust"
 	"chipid/reader/inspect"
 )
 
 func newVerifyCommand(a *app) *cobra.Command {
-	var dir, at string
+	var dir, at, challenge string
 	var policy inspect.Policy
 	cmd := &cobra.Command{
 		Use:   "verify EVIDENCE|DIR",
@@ -22,16 +24,25 @@ DG1.bin and so on. Every check is made anew, for the time at which the card was
 read (or --at). Files alone do not show whether the chip was a copy: a document
 that offers chip or active authentication is then undetermined.
 
+With --challenge the chip must have signed the very challenge that was given to
+chipid read: evidence of another challenge is rejected, and evidence without
+active authentication, which alone signs a challenge, is undetermined.
+
 Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		Example: `  chipid verify EVIDENCE/evidence.cbor --trust PKI/trust
-  chipid verify EVIDENCE --trust PKI/trust --at now --json`,
+  chipid verify EVIDENCE --trust PKI/trust --at now --json
+  chipid verify EVIDENCE --trust PKI/trust --challenge 0123456789ABCDEF`,
 		Args: exactArgs("EVIDENCE or DIR"),
 	}
 	registerTrustFlags(cmd, &dir, &policy)
 	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
+	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		when, err := parseTime(at, a.now())
 		if err != nil {
+			return err
+		}
+		if policy.Challenge, err = parseChallenge(challenge); err != nil {
 			return err
 		}
 		store, err := openTrust(dir)
@@ -48,6 +59,15 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		return a.tellReport(policy.Check(evidence, store, when), store)
 	}
 	return cmd
+}
+
+// parseChallenge reads the challenge of active authentication; none is nil.
+func parseChallenge(s string) ([]byte, error) {
+	challenge, err := hex.DecodeString(s)
+	if err != nil || (s != "" && len(challenge) != activeauth.ChallengeSize) {
+		return nil, usageErrorf("--challenge is 16 hexadecimal digits")
+	}
+	return challenge, nil
 }
 
 func parseTime(s string, now time.Time) (time.Time, error) {

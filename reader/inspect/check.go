@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -29,6 +30,12 @@ type Policy struct {
 	// MaxCRLAge is the age beyond which a revocation list is not current,
 	// whatever it says itself; 0 leaves it to the list.
 	MaxCRLAge time.Duration
+	// Challenge binds the read to whoever drew it, a server for one: a document
+	// whose chip did not sign it is not genuine, whatever else proves the chip.
+	// Evidence of another challenge is of another time or place and fails. Where
+	// active authentication was not run, which alone signs a challenge, the read
+	// is bound to nothing and the document undetermined. Empty: any challenge.
+	Challenge []byte
 }
 
 // Check decides on evidence with the trust store, for a time: now at the
@@ -62,17 +69,18 @@ func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 	c.readOffers()
 	r.Checks.AccessControl = c.accessControl()
 	r.Checks.ChipAuthentication = c.chipAuthentication()
-	r.Checks.ActiveAuthentication = c.activeAuthentication()
+	r.Checks.ActiveAuthentication = c.bound(c.activeAuthentication())
 	r.Checks.TerminalAuthentication = c.terminalAuthentication()
 	r.Checks.Validity = c.validity()
-	r.Verdict = verdict(&r.Checks)
+	r.Verdict = verdict(&r.Checks, p)
 	return r
 }
 
 // verdict applies the rules. Of chip and active authentication one suffices:
-// each proves the chip on its own.
-func verdict(c *Checks) Verdict {
-	if c.ChipAuthentication.Status == Passed {
+// each proves the chip on its own. But only active authentication answers a
+// challenge.
+func verdict(c *Checks, p Policy) Verdict {
+	if c.ChipAuthentication.Status == Passed && len(p.Challenge) == 0 {
 		c.ActiveAuthentication.needed = false
 	}
 	if c.ActiveAuthentication.Status == Passed {
@@ -696,6 +704,22 @@ func (c *checker) activeAuthentication() Outcome {
 	}
 	return passed("", "the chip signed our challenge with the private key to the public key in its signed data",
 		"chip đã ký thử thách bằng khóa bí mật ứng với dữ liệu đã ký")
+}
+
+// bound holds active authentication to the challenge of the policy.
+func (c *checker) bound(check Outcome) Outcome {
+	want, run := c.policy.Challenge, c.evidence.ActiveAuthentication
+	switch {
+	case len(want) == 0 || check.Status == Failed:
+		return check
+	case run != nil && run.Unsupported == "" && !bytes.Equal(run.Challenge, want):
+		return failed("other_challenge", "the chip was asked to sign another challenge than the one given: this read is not the answer to it",
+			"chip đã được yêu cầu ký thử thách khác: lần đọc này không trả lời thử thách đã cho")
+	case check.Status == NotOffered, run == nil:
+		return missing("no_challenge", "the chip signed no challenge, so that nothing binds this read to the one given",
+			"chip không ký thử thách nào nên lần đọc này không gắn với thử thách đã cho").because(check.Reason)
+	}
+	return check
 }
 
 // signatureInfo is what the signed DG14 says of the algorithm of active

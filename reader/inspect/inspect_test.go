@@ -216,6 +216,51 @@ func wantVerdict(t *testing.T, r *inspect.Report, want inspect.Verdict) {
 	}
 }
 
+// TestChallenge: evidence answers the challenge it was read with, and no other;
+// a proof that signs none does not stand in for it.
+func TestChallenge(t *testing.T) {
+	vn, _ := states(t)
+	store := vn.store(t)
+	ours, others := []byte("our own!"), []byte("another!")
+	c := card(t, vn.doc, vn.secrets)
+	o := options(can(vn.secrets))
+	o.Challenge = ours
+	e, err := inspect.Read(context.Background(), reader.NewChipTransport(c), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(e *inspect.Evidence, challenge []byte) *inspect.Report {
+		return inspect.Policy{Challenge: challenge}.Check(roundTrip(t, e), store, now)
+	}
+	want := func(r *inspect.Report, verdict inspect.Verdict, code string) {
+		t.Helper()
+		wantVerdict(t, r, verdict)
+		if got := r.Checks.ActiveAuthentication.Code; got != code {
+			t.Errorf("the reason is %q, not %q: %s", got, code, describe(r))
+		}
+	}
+	want(check(e, ours), inspect.Genuine, "")
+	want(check(e, nil), inspect.Genuine, "")
+	want(check(e, others), inspect.Rejected, "other_challenge")
+
+	// Another challenge written over the one that was signed.
+	forged := roundTrip(t, e)
+	forged.ActiveAuthentication.Challenge = others
+	want(check(forged, others), inspect.Rejected, "clone")
+
+	// Chip authentication alone proves the chip, and answers no challenge.
+	dropped := roundTrip(t, e)
+	dropped.ActiveAuthentication = nil
+	want(check(dropped, nil), inspect.Genuine, "not_run")
+	want(check(dropped, ours), inspect.Undetermined, "no_challenge")
+	without := vn
+	without.doc, without.secrets = vn.build(t, mai, national.AANone)
+	e = read(t, reader.NewChipTransport(card(t, without.doc, without.secrets)), can(without.secrets))
+	want(check(e, nil), inspect.Genuine, "")
+	want(check(e, ours), inspect.Undetermined, "no_challenge")
+	want(check(inspect.EvidenceFromFiles(vn.doc), ours), inspect.Undetermined, "no_challenge")
+}
+
 func TestGenuine(t *testing.T) {
 	vn, utopia := states(t)
 	for name, test := range map[string]struct {
