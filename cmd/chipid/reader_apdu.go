@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -64,7 +66,10 @@ func loadTrace(path string) (*trace.Trace, error) {
 // whether all is in it.
 func (a *app) recordTrace(path string, secrets bool, card *openedCard) (t reader.Transport, end func() error, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, nil, fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), path)
+	case err != nil:
 		return nil, nil, fmt.Errorf("begin the trace: %w", err)
 	}
 	name := card.name

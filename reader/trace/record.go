@@ -177,7 +177,8 @@ func (r *Replay) Done() error {
 	return r.failure
 }
 
-// step takes the next exchange, where it is the one that differs finds none of.
+// step takes the next exchange. differs says how it is another than the one at
+// hand, empty where it is the one.
 func (r *Replay) step(ctx context.Context, differs func(Exchange) string) (Exchange, error) {
 	if err := ctx.Err(); err != nil {
 		return Exchange{}, err
