@@ -17,7 +17,7 @@ func newPKIShowCommand(a *app) *cobra.Command {
 		Short: "Show what is in a certificate, revocation list, master list, signed object or sealed key",
 		Long: `Shows in words what a file of the PKI holds: a certificate, a revocation list,
 a master list or deviation list, another CMS object such as EF.SOD (DER or
-PEM), or a sealed key. Of a sealed key it shows the public half, for which it
+PEM), a card-verifiable certificate or a request for one, or a sealed key. Of a sealed key it shows the public half, for which it
 needs the passphrase.
 
 With --root it verifies who signed a master list or deviation list, up to that

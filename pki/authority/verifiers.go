@@ -676,12 +676,20 @@ func (a *Authority) certifyVerifier(q *cvc.Request, o CVOptions, cvca *cvc.Certi
 	return a.certify(q, role, o.Rights, from, to, by, []*cvc.Certificate{cvca}, folder)
 }
 
+// mayGrant tells whether everybody on the path has the rights.
+func mayGrant(path []*cvc.Certificate, rights byte) error {
+	for _, c := range path {
+		if more := rights &^ c.Authorization.Rights(); more != 0 {
+			return fmt.Errorf("%s may not read %s, and can let nobody else: %w", c.CHR, strings.Join(Reads(more), " and "), cvc.ErrNotAllowed)
+		}
+	}
+	return nil
+}
+
 // certify signs the certificate that a request asks for, and stores it.
 func (a *Authority) certify(q *cvc.Request, role cvc.Role, rights byte, from, to cvc.Date, by *cvKey, path []*cvc.Certificate, folder string) (*cvc.Certificate, error) {
-	for _, c := range path {
-		if rights&^c.Authorization.Rights() != 0 {
-			return nil, fmt.Errorf("%s may not read %s itself, and cannot let %s: %w", c.CHR, strings.Join(Reads(rights&^c.Authorization.Rights()), " and "), q.CHR, cvc.ErrNotAllowed)
-		}
+	if err := mayGrant(path, rights); err != nil {
+		return nil, err
 	}
 	target := a.cvPath(folder, string(q.CHR)+cvcertSuffix)
 	if _, err := os.Lstat(target); err == nil {
@@ -903,6 +911,9 @@ func (a *Authority) MakeTerminal(o CVOptions) (*CVCertificate, error) {
 		l := terminalLifetime()
 		// Before a key is made: may it be certified?
 		if _, _, err := l.dates(a.now(), o.Days, path[1], verifierLifetime().renew); err != nil {
+			return err
+		}
+		if err := mayGrant(path, o.Rights); err != nil {
 			return err
 		}
 		k, err := a.newCVKey(l, o.Mnemonic, KeyOptions{Kind: kindOf(by.key.Public), Place: o.Key.Place})

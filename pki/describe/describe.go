@@ -1,6 +1,6 @@
 // Package describe tells what is in a file of the PKI, for people and as JSON:
 // certificates, revocation lists, master lists, CMS objects such as EF.SOD,
-// sealed keys. It judges nothing but lists, and those only where it is given
+// card-verifiable certificates, sealed keys. It judges nothing but lists, and those only where it is given
 // the root; a description of a forgery looks like one of the original.
 package describe
 
