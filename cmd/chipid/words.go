@@ -109,6 +109,7 @@ func vietnamese() []func(error) string {
 		is(pcsc.ErrInUse, "một chương trình khác đang dùng thẻ này: hãy đóng chương trình đó (hoặc chipid thứ hai) rồi thử lại"),
 		is(pcsc.ErrNotBuilt, "bản chipid này được dựng không có PC/SC: hãy dựng lại với CGO_ENABLED=1 và libpcsclite-dev"),
 		as(wrongPassword),
+		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),
 		is(inspect.ErrNoPassword, "chip chưa mở được bằng những gì đã nhập: hãy nhập số CAN (sáu chữ số ở mặt trước thẻ), hoặc MRZ, hoặc số giấy tờ cùng ngày sinh và ngày hết hạn"),
 
 		// Keys and folders.

@@ -52,6 +52,7 @@ func TestErrorsInVietnamese(t *testing.T) {
 		{&reader.PasswordError{Password: "CAN", Blocked: true}, []string{"không nhận số CAN nữa", "MRZ"}},
 		{&reader.PasswordError{Password: "MRZ", TriesLeft: -1}, []string{"sai dữ liệu MRZ", "in trên thẻ"}},
 		{&reader.PasswordError{Password: "MRZ", Blocked: true}, []string{"đã khóa dữ liệu MRZ", "cơ quan cấp thẻ"}},
+		{inspect.ErrBlank, []string{"thẻ trắng"}},
 		{inspect.ErrNoPassword, []string{"số CAN", "MRZ"}},
 		{keystore.ErrWrongPassphrase, []string{"sai mật khẩu"}},
 		{&trust.FolderError{Dir: "TRUST", Err: fs.ErrNotExist}, []string{"không có thư mục tin cậy TRUST"}},

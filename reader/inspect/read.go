@@ -59,6 +59,9 @@ type Progress struct {
 // ErrNoPassword says that the chip cannot be opened with what was given.
 var ErrNoPassword = errors.New("the chip does not open without the right kind of password")
 
+// ErrBlank says that the chip has the application, and nothing in it.
+var ErrBlank = errors.New("this card is blank: nothing was written to it yet")
+
 // Read collects the evidence of one chip: it opens access (PACE before BAC,
 // always), reads what EF.SOD and EF.COM list, and has the chip prove itself by
 // every means that its files offer. What the chip refuses or does wrongly is
@@ -363,6 +366,9 @@ func (r *run) basicAccess(ctx context.Context) error {
 		} else if !reader.CardFault(err) || ctxErr(err) {
 			return err
 		}
+		if r.blank(ctx) {
+			return ErrBlank
+		}
 		return r.noWayIn()
 	}
 	seed, err := bac.Seed(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
@@ -371,6 +377,9 @@ func (r *run) basicAccess(ctx context.Context) error {
 	}
 	err = r.s.BAC(ctx, seed)
 	var status *iso7816.StatusError
+	if errors.As(err, &status) && r.blank(ctx) {
+		return ErrBlank
+	}
 	if errors.As(err, &status) && (status.SW == iso7816.SWInstructionNotSupported || status.SW == iso7816.SWClassNotSupported) {
 		// A chip that does not know BAC may have no access control at all; the
 		// next read will tell.
@@ -386,6 +395,24 @@ func (r *run) basicAccess(ctx context.Context) error {
 		return r.s.BAC(ctx, seed)
 	})
 	return nil
+}
+
+// blank tells a chip that was never written from one that does not let us in:
+// it has neither EF.CardAccess nor the two files that every document has, and
+// gives no challenge, which one that waits for BAC would.
+func (r *run) blank(ctx context.Context) bool {
+	if _, ok := r.e.Files[lds.EFCardAccess.String()]; ok {
+		return false
+	}
+	for _, f := range []lds.File{lds.EFCOM, lds.EFSOD} {
+		_, err := r.s.ReadFile(ctx, f)
+		var status *iso7816.StatusError
+		if !errors.As(err, &status) || status.SW != iso7816.SWFileNotFound {
+			return false
+		}
+	}
+	challenge, err := r.s.Exchange(ctx, "GET CHALLENGE", bac.GetChallenge())
+	return err == nil && challenge.SW != iso7816.SWSuccess
 }
 
 // closed tells whether the chip wants access control before it gives a file.
