@@ -32,7 +32,7 @@ it.`,
 	}
 	dir := cmd.Flags().String("trust", "", "folder with CSCA certificates and revocation lists")
 	cmd.Flags().BoolVar(&policy.RequireRevocation, "require-crl", false, "undetermined unless a current revocation list says it is not revoked")
-	cmd.Flags().DurationVar(&policy.MaxCRLAge, "max-crl-age", 0, "take no revocation list older than this for current")
+	cmd.Flags().Var((*age)(&policy.MaxCRLAge), "max-crl-age", "take no revocation list older than this for current")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *dir == "" {
 			return usageErrorf("--trust is missing: the folder with CSCA certificates")

@@ -166,8 +166,31 @@ func registerTrustFlags(cmd *cobra.Command, dir *string, policy *inspect.Policy)
 	flags := cmd.Flags()
 	flags.StringVar(dir, "trust", "", "folder with the issuers' CSCA certificates and revocation lists")
 	flags.BoolVar(&policy.RequireRevocation, "require-crl", false, "undetermined unless a current revocation list clears the signer")
-	flags.DurationVar(&policy.MaxCRLAge, "max-crl-age", 0, "take no revocation list older than this for current")
+	flags.Var((*age)(&policy.MaxCRLAge), "max-crl-age", "take no revocation list older than this for current")
 }
+
+// age is a flag's duration that is none of the future.
+type age time.Duration
+
+func (d *age) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if err == nil && v < 0 {
+		err = fmt.Errorf("%s is negative", s)
+	}
+	if err == nil {
+		*d = age(v)
+	}
+	return err
+}
+
+func (d *age) String() string {
+	if *d == 0 {
+		return "" // no bound
+	}
+	return time.Duration(*d).String()
+}
+
+func (*age) Type() string { return "duration" }
 
 func (f *readFlags) passwords(now time.Time) (inspect.Passwords, error) {
 	p := inspect.Passwords{CAN: f.can}

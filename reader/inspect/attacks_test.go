@@ -445,6 +445,12 @@ func TestTimes(t *testing.T) {
 	} {
 		wantReport(t, inspect.Check(e, store, test.at), test.want)
 	}
+	// A clock that is wrong gives nobody another century.
+	right, wrong := inspect.Check(e, store, now).Document, inspect.Check(e, store, time.Unix(0, 0)).Document
+	if right.DateOfExpiry[:2] != "20" || wrong.DateOfBirth != right.DateOfBirth || wrong.DateOfExpiry != right.DateOfExpiry || len(wrong.Problems) > 0 {
+		t.Errorf("in 1970: born %s, expires %s, %q; now: born %s, expires %s",
+			wrong.DateOfBirth, wrong.DateOfExpiry, wrong.Problems, right.DateOfBirth, right.DateOfExpiry)
+	}
 	wantVerdict(t, inspect.Check(e, store, time.Date(2030, 3, 9, 23, 59, 0, 0, time.UTC)), inspect.Genuine)
 	strict := inspect.Policy{RequireRevocation: true}
 	wantVerdict(t, strict.Check(e, store, now), inspect.Genuine)

@@ -49,7 +49,6 @@ func Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 	doc := e.Document()
 	r := &Report{
-		Document:  readFields(doc, at),
 		Files:     map[string]FileInfo{},
 		Traffic:   e.Traffic,
 		CheckedAt: at,
@@ -63,8 +62,10 @@ func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 		sum := sha256.Sum256(raw)
 		r.Files[f.String()] = FileInfo{Bytes: len(raw), SHA256: hex.EncodeToString(sum[:])}
 	}
-	c := &checker{policy: p, evidence: e, doc: doc, fields: r.Document, store: store, at: at}
+	c := &checker{policy: p, evidence: e, doc: doc, store: store, at: at}
 	r.Checks.PassiveAuthentication = c.passiveAuthentication()
+	r.Document = readFields(doc, c.today())
+	c.fields = r.Document
 	r.Checks.Trust, r.Checks.Revocation = c.trust()
 	c.readOffers()
 	r.Checks.AccessControl = c.accessControl()
@@ -751,6 +752,20 @@ func (c *checker) terminalAuthentication() Outcome {
 	return notRun("not_asked", "fingerprints and irises were not asked for", "không yêu cầu đọc vân tay, mống mắt")
 }
 
+// early says that the clock cannot be right: whoever signed was not there yet.
+func (c *checker) early() bool {
+	return c.passive != nil && c.passive.Signer != nil && c.at.Before(c.passive.Signer.NotBefore)
+}
+
+// today is the day by which the two digits of a year in the zone get their
+// century: where the clock cannot be right, the signer's first.
+func (c *checker) today() time.Time {
+	if c.early() {
+		return c.passive.Signer.NotBefore
+	}
+	return c.at
+}
+
 // validity compares the date of expiry with the day at hand in universal
 // time, so that everybody who checks the same evidence says the same.
 func (c *checker) validity() Outcome {
@@ -759,8 +774,7 @@ func (c *checker) validity() Outcome {
 		return missing("no_mrz", "the date of expiry is not known, since DG1 was not read or is damaged", "không biết ngày hết hạn vì thiếu DG1")
 	}
 	// Who signed must have been there to sign, trusted or not.
-	if c.path != nil && c.path.Status == trust.NotYetValid ||
-		c.passive != nil && c.passive.Signer != nil && c.at.Before(c.passive.Signer.NotBefore) {
+	if c.path != nil && c.path.Status == trust.NotYetValid || c.early() {
 		return missing("clock", "the clock is wrong, so it is not known whether the document has expired", "đồng hồ máy sai nên không biết giấy tờ còn hạn hay không")
 	}
 	expiry, err := mrz.ExpiryDate(info.DateOfExpiry, c.at)
