@@ -18,7 +18,7 @@
 //	log/signatures.log      every signature of the CSCA
 //	cv/                     the CVCA, document verifiers and terminals, which
 //	                        may read fingerprints (verifiers.go)
-//	log/cv.log              every signature of those
+//	log/cv.log              what those have certified and requested
 //	trust/                  what a verifier needs: roots, links and csca.crl
 //	tls/                    the authority for mutual TLS: ca.crt, ca.key
 //	hub/                    a ready hub folder; stations/ in it lists who may send

@@ -32,7 +32,8 @@ import (
 //	cv/terminal/VNTERM00001.key, .cvreq, .cvcert    terminals with keys here
 //	cv/issued/LADV00001.cvcert         what was certified for others
 //	cv/trust/LACVCA00001.cvcert        CVCAs of other states, that ours ask
-//	log/cv.log                         every signature of the keys above
+//	log/cv.log                         what the keys above have certified and
+//	                                   requested; a terminal signs for chips elsewhere
 //
 // A certificate's file comes last: a key without one, left by a program that was
 // killed, keeps its number and is never used.

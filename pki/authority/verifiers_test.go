@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -335,5 +336,82 @@ func TestForeignVerifier(t *testing.T) {
 	}
 	if _, err := vn.AuditLog(""); !errors.Is(err, ErrAudit) {
 		t.Errorf("without its log: %v", err)
+	}
+}
+
+// A key that a killed program left without a certificate keeps its number, and
+// is not used.
+func TestVerifierKilled(t *testing.T) {
+	a, _ := newAuthority(t, nil)
+	if _, err := a.MakeCVCA(CVOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := a.MakeVerifier(CVOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(left.File); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.MakeTerminal(CVOptions{}); !errors.Is(err, ErrNoVerifier) {
+		t.Errorf("a verifier without certificate: %v", err)
+	}
+	next, err := a.MakeVerifier(CVOptions{})
+	if err != nil || next.Holder != "VNDV00002" {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	// The same of a CVCA's successor: its link alone makes nothing.
+	lost, err := a.LinkCVCA(CVOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(lost.File); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := a.MakeVerifier(CVOptions{}); err != nil || c.Issuer != "VNCVCA00001" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := a.LinkCVCA(CVOptions{}); err != nil || c.Holder != "VNCVCA00003" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := a.AuditLog(""); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two successors of one CVCA never come to be, nor two keys of one name.
+func TestVerifiersAtOnce(t *testing.T) {
+	a, _ := newAuthority(t, nil)
+	if _, err := a.MakeCVCA(CVOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const n = 4
+	var wg sync.WaitGroup
+	for range n {
+		b, err := Open(a.Dir(), newSealer(t), rand.Reader, a.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.keys, b.sealer = a.keys, a.sealer
+		wg.Go(func() {
+			if _, err := b.LinkCVCA(CVOptions{}); err != nil {
+				t.Error(err)
+			}
+			if _, err := b.MakeVerifier(CVOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	links, err := a.listCV(cvcaFolder, true)
+	if err != nil || len(links) != n {
+		t.Fatalf("%d links, %v", len(links), err)
+	}
+	signers := map[cvc.Reference]bool{}
+	for _, c := range links {
+		signers[c.CAR] = true
+	}
+	if verifiers, err := a.CVCertificates(dvFolder); err != nil || len(verifiers) != n || len(signers) != n {
+		t.Errorf("%d verifiers, %d CVCAs have signed a link, %v", len(verifiers), len(signers), err)
 	}
 }
