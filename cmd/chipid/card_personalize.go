@@ -84,7 +84,9 @@ a secure channel: personalise in a trusted room.`,
 			return err
 		}
 		if f.Chip().LifeCycle() == chip.Locked {
-			return fmt.Errorf("the chip in %s is personalised and locked already; name a new file for another card", file)
+			return a.told(nil,
+				fmt.Sprintf("chip trong %s đã được ghi và khóa; hãy đặt tên tệp mới cho thẻ khác", file),
+				fmt.Sprintf("the chip in %s is personalised and locked already; name a new file for another card", file))
 		}
 		// Not through the file: it then goes from blank to locked in one step.
 		return a.personalize(cmd.Context(), reader.NewChipTransport(f.Chip()), steps, kind, file, f.Save)
@@ -112,9 +114,13 @@ func (a *app) personalize(ctx context.Context, t reader.Transport, steps []perso
 	if err != nil {
 		var failed *reader.PersonaliseError
 		if errors.As(err, &failed) && failed.Index <= 1 && errors.As(err, new(*iso7816.StatusError)) {
-			return fmt.Errorf("%s takes no personalisation: it is locked already, or no chip of kind %s (%w)", where, kind, err)
+			return a.told(err,
+				fmt.Sprintf("không ghi được %s: chip đã khóa, hoặc không phải loại %s (%v)", where, kind, err),
+				fmt.Sprintf("%s takes no personalisation: it is locked already, or no chip of kind %s (%v)", where, kind, err))
 		}
-		return fmt.Errorf("%s: %w; the chip is not locked and must not be handed out", where, err)
+		return a.told(err,
+			fmt.Sprintf("%s: %s; chip chưa khóa, không được giao cho ai", where, a.inWords(err)),
+			fmt.Sprintf("%s: %v; the chip is not locked and must not be handed out", where, err))
 	}
 	if save != nil {
 		if err := save(); err != nil {

@@ -103,7 +103,9 @@ but with --trace-secrets, which is for cards of no real person.`,
 		}
 		untraced := endTrace()
 		if errors.Is(err, context.DeadlineExceeded) && cmd.Context().Err() == nil {
-			return fmt.Errorf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%w)", flags.timeout, err)
+			return a.told(err,
+				fmt.Sprintf("đọc thẻ lâu hơn %s: hãy lấy thẻ ra, đặt lại rồi thử lại, hoặc cho --timeout dài hơn", flags.timeout),
+				fmt.Sprintf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%v)", flags.timeout, err))
 		}
 		if err != nil {
 			return errors.Join(err, untraced)
@@ -116,7 +118,9 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err := a.tellReport(report, store); unsaved == nil {
 			return err
 		}
-		return fmt.Errorf("the card was read and checked, but what was read could not be kept: %w", unsaved)
+		return a.told(unsaved,
+			"đã đọc và kiểm tra thẻ, nhưng không lưu được những gì đã đọc: "+a.inWords(unsaved),
+			"the card was read and checked, but what was read could not be kept: "+a.inWords(unsaved))
 	}
 	return cmd
 }

@@ -60,6 +60,20 @@ func joined(err error) []error {
 	return j.Unwrap()
 }
 
+// toldError has its words in the user's language already.
+type toldError struct {
+	text  string
+	cause error
+}
+
+func (e *toldError) Error() string { return e.text }
+func (e *toldError) Unwrap() error { return e.cause }
+
+// told words an error where it is met, for what only the command knows.
+func (a *app) told(cause error, vi, en string) error {
+	return &toldError{a.say(vi, en), cause}
+}
+
 // is tells a sentinel error.
 func is(target error, text string) func(error) string {
 	return func(err error) string {
@@ -86,6 +100,7 @@ func as[E error](tell func(E) string) func(error) string {
 func vietnamese() []func(error) string {
 	return []func(error) string{
 		// What was being done.
+		as(func(e *toldError) string { return e.text }),
 		as(func(e *bureau.RecordError) string {
 			return fmt.Sprintf("hồ sơ %s: %s", e.Record, inVietnamese(e.Err))
 		}),

@@ -180,3 +180,14 @@ func TestErrorsOfCommandsInVietnamese(t *testing.T) {
 		}
 	}
 }
+
+// What a command words itself stands before what the table knows of its cause.
+func TestToldErrors(t *testing.T) {
+	for lang, want := range map[string]string{"vi": "đã đọc, nhưng không lưu được", "en": "read, but not kept"} {
+		a := &app{lang: lang}
+		err := a.told(&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, "đã đọc, nhưng không lưu được", "read, but not kept")
+		if got := a.plain(t.Context(), fmt.Errorf("%w", err)); got != want || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %q", lang, got)
+		}
+	}
+}
