@@ -39,6 +39,7 @@ import (
 
 	"filippo.io/age"
 
+	"chipid/enroll"
 	"chipid/enroll/packet"
 	"chipid/pki/durable"
 )
@@ -94,17 +95,14 @@ type Hub struct {
 	ingests  chan struct{} // bounds the packets in memory at once
 }
 
-// earliest is before any hub could have been set up: a clock that says so is
-// wrong. Stations would be told that their certificates are not valid yet.
-var earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // Open opens a hub folder for serving, and finishes what a crash left
 // unfinished. The folder may be served by one process only.
 func Open(ctx context.Context, dir string, identity Identity, opt Options) (*Hub, error) {
 	if opt.Gate == nil {
 		return nil, errors.New("open the hub: it has no gate; nothing unverified goes up")
 	}
-	if now := opt.Now(); now.Before(earliest) {
+	// Stations would be told that their certificates are not valid yet.
+	if now := opt.Now(); enroll.ClockUnset(now) {
 		return nil, fmt.Errorf("open the hub: this computer's clock says %s: set it; receipts must tell the true time", now.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	setDefault(&opt.MaxUploads, 32)

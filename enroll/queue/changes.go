@@ -16,9 +16,6 @@ import (
 	"chipid/enroll"
 )
 
-// earliest is before any station could have been set up.
-var earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // clockSlack is how far the clock may step back: what a time server corrects
 // in a healthy clock.
 const clockSlack = 5 * time.Minute
@@ -38,7 +35,7 @@ type change struct {
 // clock is read and judged under the lock, so that entries are in order.
 func (q *Queue) update(by string, f func(*change) error) error {
 	return q.updateClock(by, func(c *change) error {
-		if c.now.Before(earliest) || c.now.Before(c.book.Newest.Add(-clockSlack)) {
+		if enroll.ClockUnset(c.now) || c.now.Before(c.book.Newest.Add(-clockSlack)) {
 			return &ClockError{Now: c.now, Newest: c.book.Newest}
 		}
 		return f(c)
@@ -718,7 +715,7 @@ func (q *Queue) AcceptClock(by, reason string) error {
 		return errors.New("accept the clock: a reason is needed")
 	}
 	return q.updateClock(by, func(c *change) error {
-		if c.now.Before(earliest) {
+		if enroll.ClockUnset(c.now) {
 			return &ClockError{Now: c.now, Newest: c.book.Newest}
 		}
 		return c.appendEntry(Entry{Time: c.now, Actor: c.by, Action: enroll.AcceptClock, Reason: cut(reason)})

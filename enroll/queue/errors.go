@@ -49,7 +49,7 @@ type ClockError struct {
 }
 
 func (e *ClockError) Error() string {
-	if e.Now.Before(earliest) {
+	if enroll.ClockUnset(e.Now) {
 		return fmt.Sprintf("the station's clock says %s, which cannot be: set date and time and do it again; nothing was changed",
 			e.Now.UTC().Format("2006-01-02 15:04 UTC"))
 	}
