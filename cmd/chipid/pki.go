@@ -9,6 +9,10 @@ import (
 	"chipid/pki/authority"
 )
 
+// maxPKIFile is the largest file of the PKI that is looked at: a revocation list
+// of millions. The parsers have closer bounds of their own.
+const maxPKIFile = 256 << 20
+
 func newPKICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pki",

@@ -59,7 +59,7 @@ func (f *cvFlags) options() (o authority.CVOptions, err error) {
 }
 
 func (f *cvFlags) readRequest() (*cvc.Request, error) {
-	raw, err := os.ReadFile(f.request)
+	raw, err := readFile(f.request, maxPKIFile)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ whose certificate it takes, and --certificate takes in what that state answers.`
 		// What is asked for is read before a passphrase is.
 		var given *cvc.Certificate
 		if path := forCVCA + certificate; path != "" {
-			raw, err := os.ReadFile(path)
+			raw, err := readFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}

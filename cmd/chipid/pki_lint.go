@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +43,7 @@ Exit code 0 where nothing is demanded that is not kept (warnings do not count),
 		reports := make([]fileReport, 0, len(args))
 		errors := 0
 		for _, path := range args {
-			raw, err := os.ReadFile(path)
+			raw, err := readFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +27,7 @@ none that may sign now.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var foreign []*cert.Certificate
 		for _, path := range args {
-			raw, err := os.ReadFile(path)
+			raw, err := readFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ signer does not lead to that root.`,
 			}
 			o.Roots = []*cert.Certificate{c}
 		}
-		raw, err := os.ReadFile(args[0])
+		raw, err := readFile(args[0], maxPKIFile)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,7 +113,7 @@ func given(t time.Time) *time.Time {
 }
 
 func readOneCertificate(path string) (*cert.Certificate, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := readFile(path, maxPKIFile)
 	if err != nil {
 		return nil, err
 	}
