@@ -12,6 +12,8 @@ var (
 	jpegStart       = []byte{0xFF, 0xD8, 0xFF}
 	jp2Start        = []byte{0, 0, 0, 12, 'j', 'P', ' ', ' ', 0x0D, 0x0A, 0x87, 0x0A}
 	codestreamStart = []byte{0xFF, 0x4F, 0xFF, 0x51}
+	wsqStart        = []byte{0xFF, 0xA0, 0xFF}
+	pngStart        = []byte("\x89PNG\r\n\x1A\n")
 )
 
 // FormatOf recognises a picture by its first octets, 0 where it does not.
@@ -21,6 +23,10 @@ func FormatOf(data []byte) Format {
 		return JPEG
 	case bytes.HasPrefix(data, jp2Start), bytes.HasPrefix(data, codestreamStart):
 		return JPEG2000
+	case bytes.HasPrefix(data, wsqStart):
+		return WSQ
+	case bytes.HasPrefix(data, pngStart):
+		return PNG
 	}
 	return 0
 }
@@ -47,8 +53,14 @@ func ReadInfo(data []byte) (info Info, length int, err error) {
 	case bytes.HasPrefix(data, codestreamStart):
 		info.Format = JPEG2000
 		info.Width, info.Height, length, err = readCodestream(data)
+	case bytes.HasPrefix(data, wsqStart):
+		info.Format = WSQ
+		info.Width, info.Height, length, err = readWSQ(data)
+	case bytes.HasPrefix(data, pngStart):
+		info.Format = PNG
+		info.Width, info.Height, length, err = readPNG(data)
 	default:
-		return Info{}, 0, fmt.Errorf("%w nor JPEG 2000", ErrNotAPicture)
+		return Info{}, 0, fmt.Errorf("%w, nor JPEG 2000, WSQ or PNG", ErrNotAPicture)
 	}
 	if err != nil {
 		return info, 0, err
@@ -162,4 +174,66 @@ func readCodestream(data []byte) (width, height, length int, err error) {
 		return width, height, 0, fmt.Errorf("%w: JPEG 2000 without an end", ErrTruncated)
 	}
 	return width, height, len(stream), nil
+}
+
+// Markers of WSQ (IAFIS-IC-0110 §3.1): a JPEG-like stream with its own numbers.
+const (
+	wsqEnd   = 0xA1
+	wsqFrame = 0xA2
+	wsqBlock = 0xA3 // start of block: its segment, then entropy-coded data
+)
+
+// readWSQ walks the segments of a WSQ picture to its end marker. The frame
+// header gives black and white level, then height and width (§3.2.2).
+func readWSQ(data []byte) (width, height, length int, err error) {
+	at := 2 // behind SOI
+	for at+2 <= len(data) && data[at] == 0xFF {
+		marker := data[at+1]
+		at += 2
+		if marker == wsqEnd {
+			return width, height, at, nil
+		}
+		if at+2 > len(data) {
+			break
+		}
+		n := int(binary.BigEndian.Uint16(data[at:]))
+		if n < 2 || at+n > len(data) {
+			return width, height, 0, fmt.Errorf("%w: a segment of the WSQ runs beyond its end", ErrTruncated)
+		}
+		if marker == wsqFrame && n >= 8 {
+			height = int(binary.BigEndian.Uint16(data[at+4:]))
+			width = int(binary.BigEndian.Uint16(data[at+6:]))
+		}
+		at += n
+		if marker == wsqBlock {
+			for at+1 < len(data) && (data[at] != 0xFF || data[at+1] == 0) {
+				at++
+			}
+		}
+	}
+	return width, height, 0, fmt.Errorf("%w: WSQ without an end", ErrTruncated)
+}
+
+// readPNG walks the chunks of a PNG (ISO/IEC 15948 §5.3) to its last.
+func readPNG(data []byte) (width, height, length int, err error) {
+	const frame = 12 // length, type, CRC
+	at := len(pngStart)
+	for len(data)-at >= frame {
+		n := uint64(binary.BigEndian.Uint32(data[at:]))
+		if n > uint64(len(data)-at-frame) {
+			break
+		}
+		kind, content := string(data[at+4:at+8]), data[at+8:at+8+int(n)]
+		at += frame + int(n)
+		switch {
+		case kind == "IHDR" && len(content) >= 8:
+			w, h := binary.BigEndian.Uint32(content), binary.BigEndian.Uint32(content[4:])
+			if w < 1<<31 && h < 1<<31 {
+				width, height = int(w), int(h)
+			}
+		case kind == "IEND":
+			return width, height, at, nil
+		}
+	}
+	return width, height, 0, fmt.Errorf("%w: PNG without an end", ErrTruncated)
 }

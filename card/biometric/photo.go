@@ -14,10 +14,13 @@ import (
 // Format is how a picture is encoded.
 type Format int
 
-// The formats that Doc 9303-10 §4.7.2 allows in data group 2.
+// The formats that records of biometrics carry; Doc 9303-10 §4.7.2 allows the
+// first two for a face.
 const (
 	JPEG     Format = 1 + iota // ISO/IEC 10918
 	JPEG2000                   // ISO/IEC 15444, as a JP2 file or a bare codestream
+	WSQ                        // of fingerprints, IAFIS-IC-0110
+	PNG                        // ISO/IEC 15948
 )
 
 func (f Format) String() string {
@@ -26,16 +29,27 @@ func (f Format) String() string {
 		return "JPEG"
 	case JPEG2000:
 		return "JPEG 2000"
+	case WSQ:
+		return "WSQ"
+	case PNG:
+		return "PNG"
 	}
 	return fmt.Sprintf("Format(%d)", int(f))
 }
 
 // Extension is the usual file name extension, with its dot.
 func (f Format) Extension() string {
-	if f == JPEG2000 {
+	switch f {
+	case JPEG:
+		return ".jpg"
+	case JPEG2000:
 		return ".jp2"
+	case WSQ:
+		return ".wsq"
+	case PNG:
+		return ".png"
 	}
-	return ".jpg"
+	return ".bin"
 }
 
 // Info is what a picture's header says.
