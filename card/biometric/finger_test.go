@@ -32,7 +32,7 @@ func TestFingerRoundTrip(t *testing.T) {
 	// octets, device 0, level 31, one image, inches, 500 dpi four times, 8 bits,
 	// WSQ, reserved; then the length, right thumb, one view of one, quality
 	// undefined, plain, 500 × 600, reserved.
-	want, _ := hex.DecodeString("464952003031300000000000" + "005A" + "0000" + "001F" + "01" + "01" + "01F401F401F401F4" + "08" + "02" + "0000" +
+	want, _ := hex.DecodeString("464952003031300000000000" + "0054" + "0000" + "001F" + "01" + "01" + "01F401F401F401F4" + "08" + "02" + "0000" +
 		"00000034" + "01" + "01" + "01" + "FE" + "00" + "01F4" + "0258" + "00")
 	if !bytes.HasPrefix(raw, want) || !bytes.Equal(raw[len(want):], wsq(500, 600)) {
 		t.Errorf("written\n%X, want\n%X", raw, want)
