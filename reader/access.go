@@ -13,34 +13,52 @@ import (
 // PasswordError says that the chip does not take the password, which it may
 // or may not take on another try.
 type PasswordError struct {
-	Password  string // what kind: CAN, MRZ
+	Password  string // what kind: CAN, MRZ, PIN, PUK
 	TriesLeft int    // until the chip blocks the password; -1: the chip does not say or does not count
 	Blocked   bool   // no further try is of use
+	// Suspended says that the chip keeps the last try of its PIN for whoever gives
+	// the CAN with it (TR-03110-2 §3.3).
+	Suspended bool
+	// Untried says that the chip told so before it was given the password: no try
+	// was used up, and whether it is the right one is not known.
+	Untried bool
 }
 
 func (e *PasswordError) Error() string {
 	switch {
 	case e.Blocked && e.Password == "CAN":
 		return "the card takes its CAN no more, after too many wrong ones: open it with its MRZ; if it refuses that too, only its issuer can help"
+	case e.Blocked && e.Password == "PIN":
+		return "the card has blocked its PIN after too many wrong ones: unblock it with the PUK (chipid card unblock), or open the card with its CAN or MRZ"
+	case e.Blocked && e.Password == "PUK":
+		return "the PUK of the card is used up: only its issuer can help; its CAN and MRZ still open it"
 	case e.Blocked:
 		return fmt.Sprintf("the card has blocked its %s: only its issuer can help", e.Password)
+	case e.Suspended && e.Untried:
+		return "the card has suspended its PIN after two wrong ones: give the CAN together with the PIN; one more wrong PIN blocks it"
+	case e.Suspended:
+		return "wrong PIN: 1 try left, which the card takes only together with its CAN; make sure of the PIN before you try again, one more wrong one blocks it"
 	case e.TriesLeft == 1:
 		return fmt.Sprintf("wrong %s: 1 try left before the card blocks it; check it before you try again", e.Password)
 	case e.TriesLeft > 1:
 		return fmt.Sprintf("wrong %s: %d tries left", e.Password, e.TriesLeft)
+	case e.Password == "PIN" || e.Password == "PUK":
+		return fmt.Sprintf("wrong %s", e.Password)
 	}
 	return fmt.Sprintf("wrong %s: check what is printed on the card and try again", e.Password)
 }
 
+const pinName = "PIN"
+
 // passwordError is the *PasswordError that a status word in answer to an
 // authentication means, nil where it means something else.
-func passwordError(password string, err error) error {
+func passwordError(password string, err error) *PasswordError {
 	var status *iso7816.StatusError
 	if !errors.As(err, &status) {
 		return nil
 	}
 	if n, ok := status.SW.TriesLeft(); ok {
-		return &PasswordError{Password: password, TriesLeft: n, Blocked: n == 0}
+		return &PasswordError{Password: password, TriesLeft: n, Blocked: n == 0, Suspended: n == 1 && password == pinName}
 	}
 	switch status.SW {
 	case iso7816.SWAuthenticationFailed, iso7816.SWSecurityStatus, iso7816.SWSecureMessagingIncorrect:
@@ -84,13 +102,15 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
-	s.channel, s.shortest, s.chipKey, s.ephemeral = channel, 0, nil, nil
+	s.channel, s.shortest, s.chipKey, s.ephemeral, s.begun = channel, s.secured, nil, nil, nil
 	return nil
 }
 
 // PACE opens access by one of the offers of EF.CardAccess (Doc 9303-11 §4.4).
 // The master file must be the current one; the channel lasts across
-// SelectApplication. The transcript is that of the chip authentication mapping,
+// SelectApplication. Over a channel that the CAN has opened it is run once more
+// with a PIN that is suspended, and the channel of the PIN takes over
+// (TR-03110-2 §3.3). The transcript is that of the chip authentication mapping,
 // nil for any other: EF.CardSecurity has the key that it is about.
 func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Password) (*pace.Transcript, error) {
 	operation := offer.Name()
@@ -104,10 +124,16 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 	if err != nil {
 		return nil, err
 	}
-	if n, warned := r.SW.TriesLeft(); r.SW != iso7816.SWSuccess && (!warned || n == 0) {
+	n, warned := r.SW.TriesLeft()
+	suspended := warned && n == 1 && password.Ref == pace.RefPIN && !s.Secured()
+	if r.SW != iso7816.SWSuccess && (!warned || n == 0 || suspended) {
 		err := &iso7816.StatusError{SW: r.SW, Operation: operation}
 		if wrong := passwordError(password.Name(), err); wrong != nil && r.SW != iso7816.SWSecurityStatus {
+			wrong.Untried = true
 			return nil, wrong
+		}
+		if r.SW == iso7816.SWReferenceNotFound {
+			return nil, fmt.Errorf("the card has no %s: %w", password.Name(), err)
 		}
 		return nil, err
 	}
@@ -144,3 +170,17 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 		data = next
 	}
 }
+
+// Unblock gives the chip's PIN its tries back (RESET RETRY COUNTER, TR-03110-3
+// B.11), over a channel that PACE has opened with the PUK. Chips let it be done
+// a few times only.
+func (s *Session) Unblock(ctx context.Context) error {
+	const operation = "unblock the PIN"
+	_, err := s.mustExchange(ctx, operation, iso7816.Command{INS: insResetRetryCounter, P1: 0x03, P2: pace.RefPIN})
+	if hasStatus(err, iso7816.SWAuthenticationBlocked, iso7816.SWReferenceDataUnusable) {
+		return &PasswordError{Password: "PUK", Blocked: true}
+	}
+	return err
+}
+
+const insResetRetryCounter = 0x2C

@@ -62,22 +62,26 @@ func (c *Chip) externalAuthenticate(cmd iso7816.Command) iso7816.Response {
 		return answer(iso7816.SWAuthenticationFailed)
 	}
 	c.name = termauth.BACIdentifier(c.eeprom.DocumentNumber)
-	return c.open(keys, response)
+	return c.open(keys, pace.RefMRZ, response)
 }
 
-// open answers the last command of an access protocol, in plain, and starts
-// secure messaging after it. Who got here knows the MRZ, or the CAN while it
-// had tries left: either gives the CAN all of them back.
-func (c *Chip) open(keys iso7816.SessionKeys, response []byte) iso7816.Response {
+// open answers the last command of an access protocol, in plain or under the
+// keys of the channel that it came through, and starts secure messaging anew
+// after it.
+func (c *Chip) open(keys iso7816.SessionKeys, password byte, response []byte) iso7816.Response {
 	channel, err := iso7816.NewSecureMessaging(keys)
 	if err != nil {
 		return answer(iso7816.SWUnknown)
 	}
-	c.channel = channel
-	if c.eeprom.CANWrong != 0 {
-		c.eeprom.CANWrong = 0
-		c.writes++
+	if c.secured {
+		c.next = channel
+	} else {
+		c.channel = channel
 	}
+	// Rights belong to a channel and end with it.
+	c.ta, c.taStore, c.authenticated, c.rights = nil, nil, false, 0
+	c.opened = password
+	c.forgive(password)
 	return iso7816.Response{Data: response, SW: iso7816.SWSuccess}
 }
 
@@ -98,7 +102,7 @@ const (
 )
 
 func (c *Chip) manageSecurity(cmd iso7816.Command) iso7816.Response {
-	c.pace, c.ca = nil, nil
+	c.pace, c.ca, c.barred = nil, nil, 0
 	if c.eeprom.LifeCycle != Locked {
 		return answer(iso7816.SWConditionsNotSatisfied)
 	}
@@ -119,9 +123,6 @@ func (c *Chip) manageSecurity(cmd iso7816.Command) iso7816.Response {
 
 // setPACE chooses the variant of PACE and the password (Doc 9303-11 §4.4.4.1).
 func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
-	if c.secured {
-		return iso7816.SWConditionsNotSatisfied
-	}
 	objects, err := tlv.ReadAll(data)
 	if err != nil {
 		return iso7816.SWWrongData
@@ -138,18 +139,20 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 		return iso7816.SWWrongData
 	}
 	password, sw := c.password(values[doReference])
-	if sw != iso7816.SWSuccess {
+	if password.K == nil {
 		return sw
 	}
 	run, err := pace.NewChip(offer, password, c.rand)
 	if err != nil {
 		return iso7816.SWFunctionNotSupported
 	}
-	if run.Static, sw = c.mappingKey(offer); sw != iso7816.SWSuccess {
-		return sw
+	key, missing := c.mappingKey(offer)
+	if missing != iso7816.SWSuccess {
+		return missing
 	}
+	run.Static = key
 	c.pace, c.paceRef = run, password.Ref
-	return iso7816.SWSuccess
+	return sw
 }
 
 // offeredPACE finds in EF.CardAccess what the terminal asks for. It has to say
@@ -200,42 +203,17 @@ func isProtocol(value []byte, oid asn1.ObjectIdentifier) bool {
 
 const tagOID tlv.Tag = 0x06
 
-// password finds the secret that a reference means.
-func (c *Chip) password(reference []byte) (pace.Password, iso7816.StatusWord) {
-	if len(reference) != 1 {
-		return pace.Password{}, iso7816.SWWrongData
-	}
-	var password pace.Password
-	var err error
-	switch reference[0] {
-	case pace.RefMRZ:
-		password, err = pace.MRZPassword(c.eeprom.DocumentNumber, c.eeprom.DateOfBirth, c.eeprom.DateOfExpiry)
-	case pace.RefCAN:
-		switch {
-		case c.eeprom.CAN == "":
-			return pace.Password{}, iso7816.SWReferenceNotFound
-		case c.eeprom.CANWrong >= maxCANTries:
-			return pace.Password{}, iso7816.SWAuthenticationBlocked
-		}
-		password, err = pace.CANPassword(c.eeprom.CAN)
-	default:
-		return pace.Password{}, iso7816.SWReferenceNotFound
-	}
-	if err != nil {
-		return pace.Password{}, iso7816.SWReferenceDataUnusable
-	}
-	return password, iso7816.SWSuccess
-}
-
-// generalAuthenticate is one step of PACE, in plain, or chip authentication,
-// inside secure messaging.
+// generalAuthenticate is one step of PACE, or chip authentication, which is
+// inside secure messaging always.
 func (c *Chip) generalAuthenticate(cmd iso7816.Command) iso7816.Response {
-	paceRun, caRun := c.pace, c.ca
-	c.pace, c.ca = nil, nil
+	paceRun, caRun, barred := c.pace, c.ca, c.barred
+	c.pace, c.ca, c.barred = nil, nil, 0
 	switch {
 	case cmd.P1 != 0 || cmd.P2 != 0:
 		return answer(iso7816.SWWrongP1P2)
-	case paceRun != nil && !c.secured:
+	case barred != 0:
+		return answer(barred)
+	case paceRun != nil && (!c.secured || c.resuming(c.paceRef)):
 		return c.stepPACE(paceRun, cmd.Data)
 	case caRun != nil && c.secured:
 		return c.agree(caRun, cmd.Data)
@@ -253,26 +231,12 @@ func (c *Chip) stepPACE(run *pace.Chip, data []byte) iso7816.Response {
 	case done:
 		var terminal []byte
 		c.name, terminal = run.Compressed()
+		c.ephemeral = nil
 		if run.Static != nil {
 			c.ephemeral = terminal
 		}
-		return c.open(run.Keys(), response)
+		return c.open(run.Keys(), c.paceRef, response)
 	}
 	c.pace = run
 	return iso7816.Response{Data: response, SW: iso7816.SWSuccess}
 }
-
-// wrongPassword counts a wrong CAN and says how many tries are left.
-func (c *Chip) wrongPassword() iso7816.StatusWord {
-	if c.paceRef != pace.RefCAN {
-		return iso7816.SWAuthenticationFailed
-	}
-	if c.eeprom.CANWrong < maxCANTries {
-		c.eeprom.CANWrong++
-		c.writes++
-	}
-	return swTriesLeft | iso7816.StatusWord(maxCANTries-c.eeprom.CANWrong)
-}
-
-// swTriesLeft is 63Cx.
-const swTriesLeft iso7816.StatusWord = 0x63C0

@@ -35,6 +35,9 @@
 // somebody who knows the MRZ has opened the chip. So nobody can guess the CAN
 // of a card at hand, and nobody can put a card out of use.
 //
+// A PIN and the PUK that unblocks it (password.go) are for cards that are given
+// them; a travel document has neither.
+//
 // # Habits
 //
 // Real chips differ from the book. A Habit makes this one differ in the same
@@ -143,7 +146,9 @@ type session struct {
 	bac     *bac.Chip // after GET CHALLENGE
 	pace    *pace.Chip
 	paceRef byte
-	ca      *eac.Chip // after MSE:Set AT
+	barred  iso7816.StatusWord // MSE:Set AT named a password that cannot be used: what comes of trying
+	opened  byte               // the password that opened channel
+	ca      *eac.Chip          // after MSE:Set AT
 
 	name      []byte // what terminal authentication calls the chip: by its MRZ or its key of PACE
 	ephemeral []byte // the terminal's compressed key of chip authentication or PACE-CAM; nil: neither

@@ -33,6 +33,8 @@ func instructionFor(ins byte) (instruction, bool) {
 		return instruction{run: (*Chip).externalAuthenticate}, true
 	case insManageSecurity:
 		return instruction{run: (*Chip).manageSecurity}, true
+	case insResetRetryCounter:
+		return instruction{run: (*Chip).resetRetryCounter}, true
 	case insPerformSecurity:
 		return instruction{run: (*Chip).performSecurity}, true
 	case insGeneralAuthenticate:

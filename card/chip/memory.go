@@ -44,6 +44,11 @@ type memory struct {
 	// recent first, and the current date as far as certificates have told it.
 	TrustPoints [][]byte `cbor:"16,keyasint,omitempty"`
 	Date        []byte   `cbor:"17,keyasint,omitempty"`
+
+	PIN      string `cbor:"18,keyasint,omitempty"`
+	PINWrong int    `cbor:"19,keyasint,omitempty"` // tries since the last right one
+	PUK      string `cbor:"20,keyasint,omitempty"`
+	PUKUsed  int    `cbor:"21,keyasint,omitempty"` // times that it has unblocked the PIN
 }
 
 type serial [perso.SerialSize]byte
@@ -88,6 +93,8 @@ const (
 	maxState    = maxMemory + 64<<10
 	maxCAKeys   = 4
 	maxCANTries = 10
+	maxPINTries = 3
+	maxPUKUses  = 10
 	maxPassword = 32
 	maxRSASize  = 512 // octets
 )
@@ -139,9 +146,10 @@ func (m *memory) check() error {
 		return fmt.Errorf("life cycle %d", m.LifeCycle)
 	case m.MaxCommand < shortCommand || m.MaxCommand > largestAPDU || m.MaxResponse < shortResponse || m.MaxResponse > largestAPDU:
 		return errors.New("lengths of APDUs out of bounds")
-	case m.CANWrong < 0 || m.CANWrong > maxCANTries:
+	case m.CANWrong < 0 || m.CANWrong > maxCANTries || m.PINWrong < 0 || m.PINWrong > maxPINTries || m.PUKUsed < 0 || m.PUKUsed > maxPUKUses:
 		return errors.New("counter out of bounds")
-	case len(m.DocumentNumber) > maxPassword || len(m.DateOfBirth) > maxPassword || len(m.DateOfExpiry) > maxPassword || len(m.CAN) > maxPassword:
+	case len(m.DocumentNumber) > maxPassword || len(m.DateOfBirth) > maxPassword || len(m.DateOfExpiry) > maxPassword ||
+		len(m.CAN) > maxPassword || len(m.PIN) > maxPassword || len(m.PUK) > maxPassword:
 		return errors.New("password too long")
 	case len(m.CAKeys) > maxCAKeys:
 		return errors.New("too many keys")

@@ -109,21 +109,39 @@ func (c *Chip) putPasswords(data []byte) iso7816.StatusWord {
 	if err != nil || len(entries) == 0 {
 		return iso7816.SWWrongData
 	}
+	next := c.eeprom
 	for _, e := range entries {
-		switch {
-		case e.Tag != perso.TagSecret || len(e.Value) < 2 || len(e.Value) > 1+maxPassword:
+		if e.Tag != perso.TagSecret || len(e.Value) < 2 || len(e.Value) > 1+maxPassword {
 			return iso7816.SWWrongData
-		case e.Value[0] != perso.CAN:
+		}
+		secret, check := latin1(e.Value[1:]), pace.CANPassword
+		var to *string
+		switch e.Value[0] {
+		case perso.CAN:
+			to = &next.CAN
+		case perso.PIN:
+			to, check = &next.PIN, pace.PINPassword
+		case perso.PUK:
+			to, check = &next.PUK, pace.PUKPassword
+		default:
 			return iso7816.SWReferenceNotFound
 		}
-		if _, err := pace.CANPassword(string(e.Value[1:])); err != nil {
+		if _, err := check(secret); err != nil {
 			return iso7816.SWWrongData
 		}
+		*to = secret
 	}
-	for _, e := range entries {
-		c.eeprom.CAN = string(e.Value[1:])
-	}
+	c.eeprom.CAN, c.eeprom.PIN, c.eeprom.PUK = next.CAN, next.PIN, next.PUK
 	return iso7816.SWSuccess
+}
+
+// latin1 is the text that octets of ISO/IEC 8859-1 spell.
+func latin1(octets []byte) string {
+	runes := make([]rune, len(octets))
+	for i, b := range octets {
+		runes[i] = rune(b)
+	}
+	return string(runes)
 }
 
 // putCAKey takes a key of chip authentication; one of the same identifier is

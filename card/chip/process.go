@@ -45,7 +45,7 @@ func (c *Chip) endSession() {
 	}
 	c.channel, c.next, c.secured = nil, nil, false
 	c.chain, c.ca = nil, nil
-	c.name, c.ephemeral = nil, nil
+	c.name, c.ephemeral, c.opened = nil, nil, 0
 	c.ta, c.taStore, c.authenticated, c.rights = nil, nil, false, 0
 }
 
@@ -171,6 +171,7 @@ const swChainBroken iso7816.StatusWord = 0x6883
 // Instructions beside those of personalisation.
 const (
 	insManageSecurity       = 0x22
+	insResetRetryCounter    = 0x2C
 	insPerformSecurity      = 0x2A
 	insExternalAuthenticate = 0x82
 	insGetChallenge         = 0x84

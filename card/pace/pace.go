@@ -2,7 +2,8 @@
 // §4.4, TR-03110-3 B.1), for the terminal and for the chip.
 //
 // Both sides know a password of little entropy: what the machine readable zone
-// spells, or the six digits of the card access number. They leave with session
+// spells, the six digits of the card access number, the holder's PIN, or the PUK
+// that unblocks it. They leave with session
 // keys that are strong none the less; whoever listens, or guesses along, gets
 // one try at the password a run and nothing to search at home.
 //
@@ -28,12 +29,9 @@ package pace
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"errors"
 	"fmt"
-	"strings"
 
-	"chipid/card/bac"
 	"chipid/card/tlv"
 )
 
@@ -49,52 +47,6 @@ var (
 	// ErrPassword says that a password cannot be one of its kind.
 	ErrPassword = errors.New("pace: no such password")
 )
-
-// Password references of MSE:Set AT (Doc 9303-11 §4.4.4.1).
-const (
-	RefMRZ byte = 1
-	RefCAN byte = 2
-	RefPIN byte = 3
-	RefPUK byte = 4
-)
-
-// Password is a shared password, already encoded as the key derivation takes
-// it: f(π) of Doc 9303-11 §9.7.3. It prints without its secret.
-type Password struct {
-	Ref byte
-	K   []byte
-}
-
-var refNames = map[byte]string{RefMRZ: "MRZ", RefCAN: "CAN", RefPIN: "PIN", RefPUK: "PUK"}
-
-// Name is the kind of password, such as CAN.
-func (p Password) Name() string {
-	if n, ok := refNames[p.Ref]; ok {
-		return n
-	}
-	return fmt.Sprintf("password %d", p.Ref)
-}
-
-// Format keeps the secret out of logs and messages.
-func (p Password) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s (not shown)", p.Name()) }
-
-// MRZPassword is the hash of the fields of the MRZ that BAC uses too.
-func MRZPassword(documentNumber, dateOfBirth, dateOfExpiry string) (Password, error) {
-	info, err := bac.MRZInformation(documentNumber, dateOfBirth, dateOfExpiry)
-	if err != nil {
-		return Password{}, fmt.Errorf("%w: %w", ErrPassword, err)
-	}
-	sum := sha1.Sum([]byte(info))
-	return Password{Ref: RefMRZ, K: sum[:]}, nil
-}
-
-// CANPassword is the card access number, six digits printed on the face.
-func CANPassword(can string) (Password, error) {
-	if len(can) != 6 || strings.Trim(can, "0123456789") != "" {
-		return Password{}, fmt.Errorf("%w: a CAN has six digits", ErrPassword)
-	}
-	return Password{Ref: RefCAN, K: []byte(can)}, nil
-}
 
 // Data objects of GENERAL AUTHENTICATE (Doc 9303-11 §4.4.4.2, Table 6).
 const (

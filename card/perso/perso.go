@@ -12,7 +12,8 @@
 //	SELECT       00 A4 00 0C  3F00                         the master file           (chipid)
 //	PUT DATA     00 DA 00 62  62{5F1F number, 5F18 birth,
 //	                             5F19 expiry}              MRZ password; begins anew
-//	PUT DATA     00 DA 00 65  65{66{reference, secret}…}   PACE passwords, 02 = CAN  (chipid)
+//	PUT DATA     00 DA 00 65  65{66{reference, secret}…}   PACE passwords: 02 CAN,
+//	                                                       03 PIN, 04 PUK            (chipid)
 //	PUT DATA     00 DA 00 63  81…87 [89 key id]            key of Chip Authentication
 //	PUT DATA     00 DA 00 60  60{} 04 modulus [88 hash]    RSA key of
 //	PUT DATA     00 DA 00 61  61{} 04 exponent             Active Authentication
@@ -37,7 +38,8 @@
 // A data field of more than 255 octets goes in command chaining (ISO/IEC
 // 7816-4 §5.3.3), so that every reader can send it. The application is
 // write-protected from the last command on (Doc 9303-10 §3.11): nothing on the
-// chip changes again but its retry counter.
+// chip changes again but the counters of its passwords, and the trust points of
+// terminal authentication, which link certificates move on.
 package perso
 
 import (
@@ -88,9 +90,13 @@ const (
 	TagKeyID     tlv.Tag = 0x89
 )
 
-// CAN is the reference of the card access number among the PACE passwords
-// (TR-03110-3 §B.11.1).
-const CAN = 0x02
+// References of the PACE passwords (TR-03110-3 §B.11.1). That of the MRZ has a
+// command of its own.
+const (
+	CAN = 0x02
+	PIN = 0x03
+	PUK = 0x04
+)
 
 // Kind is a kind of chip.
 type Kind string

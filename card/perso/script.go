@@ -9,6 +9,7 @@ import (
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/pace"
 	"chipid/card/tlv"
 	"chipid/pki/curve"
 	"chipid/pki/cvc"
@@ -102,6 +103,41 @@ func (s *script) mrz(secrets Secrets) error {
 	return nil
 }
 
+// passwords adds those of PACE beside the MRZ.
+func (s *script) passwords(doc *lds.Document, secrets Secrets) error {
+	access, err := cardAccess(doc)
+	if err != nil {
+		return err
+	}
+	switch {
+	case secrets.PUK != "" && secrets.PIN == "":
+		return fmt.Errorf("%w: a PUK unblocks a PIN, and there is none", ErrUnfit)
+	case secrets.PIN != "" && secrets.CAN == "":
+		return fmt.Errorf("%w: a PIN needs a CAN beside it, without which it could not be used again after two wrong ones", ErrUnfit)
+	case secrets.PIN != "" && len(access.PACE) == 0:
+		return fmt.Errorf("%w: a PIN opens a chip by PACE, and EF.CardAccess offers none", ErrUnfit)
+	}
+	var entries [][]byte
+	for _, p := range []struct {
+		ref    byte
+		secret string
+		encode func(string) (pace.Password, error)
+	}{{CAN, secrets.CAN, pace.CANPassword}, {PIN, secrets.PIN, pace.PINPassword}, {PUK, secrets.PUK, pace.PUKPassword}} {
+		if p.secret == "" {
+			continue
+		}
+		password, err := p.encode(p.secret)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnfit, err)
+		}
+		entries = append(entries, tlv.Encode(TagSecret, []byte{p.ref}, password.K))
+	}
+	if len(entries) > 0 {
+		s.put("PUT DATA passwords of PACE", PutPasswords, tlv.Encode(tlv.Tag(PutPasswords), entries...))
+	}
+	return nil
+}
+
 // file adds the commands that create, select and fill one file.
 func (s *script) file(f lds.File, raw []byte) {
 	fid := []byte{byte(f.ID() >> 8), byte(f.ID())}
@@ -158,9 +194,8 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 	if err := s.mrz(secrets); err != nil {
 		return nil, err
 	}
-	if secrets.CAN != "" {
-		s.put("PUT DATA CAN", PutPasswords, tlv.Encode(tlv.Tag(PutPasswords),
-			tlv.Encode(TagSecret, []byte{CAN}, []byte(secrets.CAN))))
+	if err := s.passwords(doc, secrets); err != nil {
+		return nil, err
 	}
 	if secrets.ChipAuthentication != nil {
 		key := encodeKey(secrets.ChipAuthentication)
@@ -227,8 +262,8 @@ func (s *script) chipid(doc *lds.Document, secrets Secrets) ([]Step, error) {
 }
 
 func (s *script) jmrtd(doc *lds.Document, secrets Secrets) ([]Step, error) {
-	if len(secrets.Keys) > 0 || len(secrets.TrustPoints) > 0 {
-		return nil, fmt.Errorf("%w: a chip of kind %s has room for one key of chip authentication and knows no terminal authentication", ErrUnfit, JMRTD)
+	if len(secrets.Keys) > 0 || len(secrets.TrustPoints) > 0 || secrets.PIN != "" || secrets.PUK != "" {
+		return nil, fmt.Errorf("%w: a chip of kind %s has room for one key of chip authentication and knows neither terminal authentication nor a PIN", ErrUnfit, JMRTD)
 	}
 	if err := checkFiles(doc, jmrtdMaxFile); err != nil {
 		return nil, err

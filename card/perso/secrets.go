@@ -27,6 +27,8 @@ type Secrets struct {
 	DateOfExpiry   string
 
 	CAN string // empty: the chip takes none
+	PIN string // empty: none; one needs a CAN, without which a suspended PIN stays so
+	PUK string // empty: none, and a blocked PIN stays so
 
 	ChipAuthentication   *curve.PrivateKey // nil: the chip has none
 	KeyID                *big.Int          // of that key in DG14; nil where DG14 gives none
@@ -84,6 +86,9 @@ type encodedSecrets struct {
 	Keys        []encodedKey `cbor:"13,keyasint,omitempty"`
 	TrustPoints [][]byte     `cbor:"14,keyasint,omitempty"`
 	Date        []byte       `cbor:"15,keyasint,omitempty"` // six digits
+
+	PIN string `cbor:"16,keyasint,omitempty"`
+	PUK string `cbor:"17,keyasint,omitempty"`
 }
 
 // encodedKey is a ChipKey: on a curve, or in a group where there is none.
@@ -144,6 +149,8 @@ func (s Secrets) Marshal() ([]byte, error) {
 		DateOfBirth:    s.DateOfBirth,
 		DateOfExpiry:   s.DateOfExpiry,
 		CAN:            s.CAN,
+		PIN:            s.PIN,
+		PUK:            s.PUK,
 		Habits:         s.Habits,
 	}
 	if s.ChipAuthentication != nil {
@@ -213,6 +220,8 @@ func UnmarshalSecrets(b []byte) (Secrets, error) {
 		DateOfBirth:    e.DateOfBirth,
 		DateOfExpiry:   e.DateOfExpiry,
 		CAN:            e.CAN,
+		PIN:            e.PIN,
+		PUK:            e.PUK,
 		Habits:         e.Habits,
 	}
 	if e.HasKeyID {
