@@ -1,0 +1,74 @@
+package lds
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"chipid/card/tlv"
+	"chipid/pki/cert"
+	"chipid/pki/curve"
+	"chipid/pki/dh"
+	"chipid/testdata/doc9303"
+)
+
+// FuzzDG14 reads the file with the keys of chip authentication, whose encoding
+// is that of what was read.
+func FuzzDG14(f *testing.F) {
+	f.Add(doc9303.Load(f, "dg14-ca-dh-sample").Fields.Hex(f, "dg14"))
+	f.Add(doc9303.Hex(f, "6E023100"))
+	fuzzFile(f, DecodeDG14, EncodeDG14)
+}
+
+// FuzzTemplates: files of which this package takes nothing but the tag off.
+func FuzzTemplates(f *testing.F) {
+	for _, file := range []File{EFSOD, DG13} {
+		f.Add(tlv.Encode(tlv.Tag(file.Tag()), []byte{0x30, 0x00}))
+	}
+	f.Add(doc9303.Hex(f, "7784FFFFFFFF"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for file, decode := range map[File]func([]byte) ([]byte, error){EFSOD: DecodeSOD, DG13: DecodeDG13} {
+			if value, err := decode(raw); err == nil && !bytes.HasSuffix(bytes.TrimRight(raw, "\x00\xFF"), bytes.TrimRight(value, "\x00\xFF")) {
+				t.Fatalf("%v holds %X", file, value)
+			}
+		}
+	})
+}
+
+// FuzzParameters: parameters that nobody has signed are known ones or refused,
+// and what one parser takes, so does the other.
+func FuzzParameters(f *testing.F) {
+	add := func(oid asn1.ObjectIdentifier, params []byte) {
+		var b cryptobyte.Builder
+		cert.Algorithm{OID: oid, Params: params}.AddTo(&b)
+		f.Add(b.BytesOrPanic())
+	}
+	for id := range byte(20) {
+		add(oidStandardizedParameters, []byte{2, 1, id})
+	}
+	add(oidECPublicKey, curve.BrainpoolP256r1().ExplicitParameters())
+	if g, ok := dh.ByDomainParameterID(1); ok {
+		der, err := g.AlgorithmIdentifier()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		known, err := ParseKnownParameters(der)
+		if err != nil {
+			if len(der) <= 600 { // larger groups take a second to be judged
+				_, _ = ParseDomainParameters(der)
+			}
+			return
+		}
+		if !known.Known() {
+			t.Fatalf("%X are parameters that nobody knows", der)
+		}
+		if _, err := ParseDomainParameters(der); err != nil {
+			t.Fatalf("%X: %v", der, err)
+		}
+	})
+}
