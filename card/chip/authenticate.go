@@ -69,7 +69,7 @@ func (c *Chip) externalAuthenticate(cmd iso7816.Command) iso7816.Response {
 // keys of the channel that it came through, and starts secure messaging anew
 // after it.
 func (c *Chip) open(keys iso7816.SessionKeys, password byte, response []byte) iso7816.Response {
-	channel, err := iso7816.NewSecureMessaging(keys)
+	channel, err := c.newChannel(keys)
 	if err != nil {
 		return answer(iso7816.SWUnknown)
 	}

@@ -40,8 +40,8 @@
 //
 // # Habits
 //
-// Real chips differ from the book. A Habit makes this one differ in the same
-// way, so that readers can be tried against it.
+// Real chips differ from the book. A Habit makes a locked chip differ in the
+// same way, so that readers can be tried against it: Habits lists them all.
 package chip
 
 import (
@@ -81,28 +81,6 @@ func (l LifeCycle) String() string {
 	return fmt.Sprintf("LifeCycle(%d)", uint8(l))
 }
 
-// Habit is one way in which a locked chip differs from Doc 9303.
-type Habit string
-
-// NoMasterFile makes SELECT of the master file answer 6D00, as Vietnamese CCCD
-// chips do. The files under it are still there: it is selected after a reset.
-const NoMasterFile Habit = "select-mf-6d00"
-
-// NoSetKAT is a chip whose chip authentication with 3DES knows the commands for
-// AES only (Doc 9303-11 §8.5 note 1).
-const NoSetKAT Habit = "ca-3des-set-at"
-
-// Habits lists every habit there is.
-func Habits() []Habit { return []Habit{NoMasterFile, NoSetKAT} }
-
-// HabitByName finds a habit.
-func HabitByName(name string) (Habit, error) {
-	if h := Habit(name); slices.Contains(Habits(), h) {
-		return h, nil
-	}
-	return "", fmt.Errorf("there is no habit %q; known are %v", name, Habits())
-}
-
 // Options are what a blank chip leaves the factory with. Zero means the
 // default.
 type Options struct {
@@ -129,6 +107,9 @@ type Chip struct {
 	eeprom memory
 	writes uint64
 	habits []Habit // beside those of the memory
+
+	inEffect  []habit // the rows of both, once they are known
+	forgotten int     // sessions that a habit has lost
 
 	session
 }
@@ -160,6 +141,8 @@ type session struct {
 
 	chain   *iso7816.Command // what command chaining has gathered so far
 	pending []byte           // what GET RESPONSE has still to give, with its status word
+
+	odd oddities
 }
 
 // New makes a blank chip with a serial number of its own.
@@ -253,20 +236,15 @@ func (c *Chip) capabilities() []byte {
 }
 
 func (c *Chip) takesExtended() bool {
+	if c.has(shortOnly) {
+		return false
+	}
 	return c.eeprom.MaxCommand > shortCommand || c.eeprom.MaxResponse > shortResponse
 }
 
 // historical bytes in compact TLV (ISO/IEC 7816-4 §12.1.1).
 func (c *Chip) historical() []byte {
 	return append([]byte{0x80, 0x31, serviceData, 0x73}, c.capabilities()...)
-}
-
-// Behave gives the chip habits beside those it was personalised with, until it
-// is forgotten; they do not become part of its state.
-func (c *Chip) Behave(habits ...Habit) { c.habits = append(c.habits, habits...) }
-
-func (c *Chip) has(h Habit) bool {
-	return c.eeprom.LifeCycle == Locked && (slices.Contains(c.habits, h) || slices.Contains(c.eeprom.Habits, string(h)))
 }
 
 // Format keeps keys, passwords and files out of logs and messages.
@@ -281,19 +259,27 @@ type elementary struct {
 
 // find gives the file of the selected application or master file.
 func (c *Chip) find(match func(lds.File) bool) *elementary {
-	for _, e := range c.eeprom.Files {
-		if e.File.InMasterFile() != c.application && match(e.File) {
+	for _, f := range lds.Files() {
+		if f.InMasterFile() == c.application || !match(f) {
+			continue
+		}
+		if e := c.shown(f, c.stored(f)); e != nil {
 			return e
 		}
 	}
-	if c.application {
-		return nil
+	return nil
+}
+
+// stored gives a file that was written, or one of the two that the chip makes.
+func (c *Chip) stored(f lds.File) *elementary {
+	switch f {
+	case lds.EFATRInfo:
+		return &elementary{File: f, Content: c.atrInfo()}
+	case lds.EFDIR:
+		return &elementary{File: f, Content: lds.EncodeDIR(lds.EMRTDApplication())}
 	}
-	for _, e := range []*elementary{
-		{File: lds.EFATRInfo, Content: c.atrInfo()},
-		{File: lds.EFDIR, Content: lds.EncodeDIR(lds.EMRTDApplication())},
-	} {
-		if match(e.File) {
+	for _, e := range c.eeprom.Files {
+		if e.File == f {
 			return e
 		}
 	}

@@ -353,7 +353,7 @@ func (c *Chip) putHabits(data []byte) iso7816.StatusWord {
 		return iso7816.SWWrongData
 	}
 	names, err := tlv.ReadAll(obj.Value)
-	if err != nil || len(names) > len(Habits()) {
+	if err != nil || len(names) > maxHabits {
 		return iso7816.SWWrongData
 	}
 	habits := slices.Clone(c.eeprom.Habits)
@@ -368,6 +368,9 @@ func (c *Chip) putHabits(data []byte) iso7816.StatusWord {
 		if !slices.Contains(habits, string(h)) {
 			habits = append(habits, string(h))
 		}
+	}
+	if len(habits) > maxHabits {
+		return iso7816.SWNotEnoughMemory
 	}
 	c.eeprom.Habits = habits
 	return iso7816.SWSuccess

@@ -9,6 +9,31 @@ import (
 // Process answers one command APDU. Whatever the command, there is an answer;
 // it never panics.
 func (c *Chip) Process(command []byte) []byte {
+	if c.channel != nil {
+		c.odd.exchanges++
+	} else {
+		c.odd.exchanges = 0
+	}
+	rows := c.behaviour()
+	for _, h := range rows {
+		if h.line == nil {
+			continue
+		}
+		if response := h.line(c, command); response != nil {
+			return response
+		}
+	}
+	response := c.process(command)
+	for _, h := range rows {
+		if h.sent != nil {
+			response = h.sent(c, command, response)
+		}
+	}
+	return response
+}
+
+// process is Process by the book, but for what execute and shown change.
+func (c *Chip) process(command []byte) []byte {
 	cmd, err := iso7816.ParseCommand(command)
 	extended := len(command) > 5 && command[4] == 0
 	if err != nil || len(command) > c.eeprom.MaxCommand || extended && !c.takesExtended() {
@@ -145,7 +170,7 @@ func (c *Chip) gather(cmd iso7816.Command) iso7816.Response {
 		return answer(sw)
 	}
 	if cmd.INS == insGeneralAuthenticate {
-		return run(c, cmd)
+		return c.execute(run, cmd)
 	}
 	if chain != nil {
 		if chain.INS != cmd.INS || chain.P1 != cmd.P1 || chain.P2 != cmd.P2 {
@@ -157,7 +182,7 @@ func (c *Chip) gather(cmd iso7816.Command) iso7816.Response {
 		cmd.Data = append(chain.Data, cmd.Data...)
 	}
 	if cmd.CLA&claChained == 0 {
-		return run(c, cmd)
+		return c.execute(run, cmd)
 	}
 	kept := cmd
 	kept.Data = append([]byte(nil), cmd.Data...)

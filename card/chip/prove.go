@@ -109,7 +109,7 @@ func (c *Chip) renew(run *eac.Chip, public []byte) iso7816.StatusWord {
 	if err != nil {
 		return iso7816.SWWrongData
 	}
-	next, err := iso7816.NewSecureMessaging(keys)
+	next, err := c.newChannel(keys)
 	if err != nil {
 		return iso7816.SWUnknown
 	}

@@ -90,7 +90,7 @@ Quirks, in which the card then differs from Doc 9303:
 func quirkList() string {
 	var out strings.Builder
 	for _, h := range chip.Habits() {
-		fmt.Fprintf(&out, "  %s\n", h)
+		fmt.Fprintf(&out, "  %s\n", h.Habit)
 	}
 	return strings.TrimRight(out.String(), "\n")
 }
