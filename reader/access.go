@@ -102,7 +102,7 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
-	s.channel, s.shortest, s.chipKey, s.ephemeral, s.begun = channel, s.secured, nil, nil, nil
+	s.channel, s.shortest, s.chipKey, s.ephemeral, s.begun = channel, s.shortestSafe, nil, nil, nil
 	return nil
 }
 

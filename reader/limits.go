@@ -17,9 +17,52 @@ func (s *Session) LearnLengths(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if maxCommand, maxResponse, ok := extendedLengths(raw); ok {
-		s.maxCommand, s.maxResponse = maxCommand, maxResponse
+		s.allow(maxCommand, maxResponse)
 	}
 	return raw, nil
+}
+
+// allow takes up extended lengths as far as the reader goes along.
+func (s *Session) allow(maxCommand, maxResponse int) {
+	if l, ok := s.transport.(Limiter); ok && l.MaxAPDU() > 0 {
+		maxCommand, maxResponse = min(maxCommand, l.MaxAPDU()), min(maxResponse, l.MaxAPDU())
+	}
+	if maxCommand > iso7816.MaxShortData && maxResponse > iso7816.MaxShortNe {
+		s.maxCommand, s.maxResponse = min(maxCommand, iso7816.MaxExtendedData), min(maxResponse, iso7816.MaxExtendedNe)
+	}
+}
+
+// Learned is what chips of one kind have turned out to take, as far as it
+// matters to how they are read: worth keeping from one read to the next (see
+// reader/kinds). The zero value is a chip of short APDUs without any quirk. It
+// holds nothing about a card's holder.
+//
+// It is a hint. A chip that does not go along is read as any other would be,
+// and Session.Learned tells the truth afterwards.
+type Learned struct {
+	MaxCommand  int // octets of data in one command; at most 255: short APDUs only
+	MaxResponse int // octets of data in one response; at most 256: short APDUs only
+
+	Piece        int  // octets in answer to one READ BINARY, where it gives nothing to whoever asks for more; 0: it does
+	NoShortID    bool // READ BINARY takes no short file identifier
+	NoMasterFile bool // the master file cannot be selected: 6D00
+}
+
+// take starts from what is known of chips like this one.
+func (s *Session) take(l Learned) {
+	s.allow(l.MaxCommand, l.MaxResponse)
+	if l.Piece > 0 {
+		s.shortestSafe = l.Piece
+	}
+	s.noShortID, s.noMasterFile = l.NoShortID, l.NoMasterFile
+}
+
+// Learned tells what the chip has turned out to take so far.
+func (s *Session) Learned() Learned {
+	return Learned{
+		MaxCommand: s.maxCommand, MaxResponse: s.maxResponse, Piece: s.shortestSafe,
+		NoShortID: s.noShortID, NoMasterFile: s.noMasterFile,
+	}
 }
 
 // extendedLengths gives the largest data fields of commands and responses

@@ -23,10 +23,14 @@ func CardFault(err error) bool {
 
 // ChipAuthentication runs one of the offers of DG14 (Doc 9303-11 §6.2) over
 // the secure channel there is, moves the session onto the channel it agrees
-// on, and makes the first exchange there, which is what proves the chip. The
-// caller must have read DG14 and must later verify it. After an error that is
-// a CardFault the chip has not proved itself, and the channel may be dead.
-func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer) (eac.Transcript, error) {
+// on, and makes the first exchange there, which is what proves the chip: it
+// begins to read the file next, so that a ReadFile of that one right afterwards
+// has its first piece already. The transcript keeps the exchange: next is best a
+// file that tells nothing of the holder.
+//
+// The caller must have read DG14 and must later verify it. After an error that
+// is a CardFault the chip has not proved itself, and the channel may be dead.
+func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer, next lds.File) (eac.Transcript, error) {
 	operation := offer.Info.Name()
 	terminal, err := eac.NewTerminal(offer.Info, offer.Key, s.rand)
 	if err != nil {
@@ -44,11 +48,9 @@ func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer) (eac.
 		return eac.Transcript{}, err
 	}
 	s.chipKey, s.ephemeral = chipKey, terminal.Compressed()
-	// Any command does. EF.COM is there in every document, and were it not,
-	// a refusal under the new keys is as good a proof.
-	id := lds.EFCOM.ID()
-	first := iso7816.Command{INS: insSelect, P1: 0x02, P2: 0x0C, Data: []byte{byte(id >> 8), byte(id)}}
-	_, raw, err := s.exchange(ctx, operation, first)
+	// Any command does, and were the file not there: a refusal under the new
+	// keys is as good a proof.
+	raw, err := s.begin(ctx, operation, next)
 	if err != nil {
 		return eac.Transcript{}, err
 	}

@@ -18,6 +18,7 @@ type Options struct {
 	Rand    io.Reader                         // for the protocols; crypto/rand.Reader but in tests
 	MaxFile int                               // octets a file may have; 0: DefaultMaxFile; never more than HardMaxFile
 	OnRead  func(f lds.File, done, total int) // told after each piece of a file; total is 0 while unknown
+	Learned *Learned                          // of chips of this kind; nil: nothing is known
 }
 
 // Session is a conversation with one chip. Its methods are called from one
@@ -36,10 +37,14 @@ type Session struct {
 	chipKey, ephemeral []byte
 
 	// What the chip takes, from EF.ATR/INFO, and what it turned out to take.
-	maxResponse int  // octets of a response's data field
-	maxCommand  int  // octets of a command's data field
-	shortest    int  // what it answered, in plain octets, when asked for more; 0: never cut short
-	noShortID   bool // READ BINARY with a short file id does not work here
+	maxResponse  int  // octets of a response's data field
+	maxCommand   int  // octets of a command's data field
+	shortest     int  // what it answered, in plain octets, when asked for more; 0: never cut short
+	shortestSafe int  // the same of any secure channel, for the one after it
+	noShortID    bool // READ BINARY with a short file id does not work here
+	noMasterFile bool // nor does SELECT of the master file
+
+	begun *begun // a file of which the first piece is here
 
 	traffic Traffic
 	busy    time.Duration // waited for the card
@@ -54,10 +59,14 @@ func NewSession(t Transport, o Options) *Session {
 	if o.OnRead == nil {
 		o.OnRead = func(lds.File, int, int) {}
 	}
-	return &Session{
+	s := &Session{
 		transport: t, rand: o.Rand, maxFile: min(o.MaxFile, HardMaxFile), onRead: o.OnRead,
 		maxResponse: iso7816.MaxShortNe, maxCommand: iso7816.MaxShortData,
 	}
+	if o.Learned != nil {
+		s.take(*o.Learned)
+	}
+	return s
 }
 
 // Traffic counts what has gone over the transport so far.
@@ -72,7 +81,7 @@ func (s *Session) Extended() bool { return s.maxResponse > iso7816.MaxShortNe }
 // ForgetExtended goes back to short APDUs, for a chip that promises extended
 // lengths and does not keep to it.
 func (s *Session) ForgetExtended() {
-	s.maxResponse, s.maxCommand, s.shortest = iso7816.MaxShortNe, iso7816.MaxShortData, 0
+	s.maxResponse, s.maxCommand, s.shortest, s.shortestSafe = iso7816.MaxShortNe, iso7816.MaxShortData, 0, 0
 }
 
 // Resetter is what a Transport also is where it can reset its card.
@@ -84,7 +93,7 @@ type Resetter interface {
 // back to where access can be opened anew: by a reset where the transport can
 // do it, else by selecting the master file.
 func (s *Session) Restart(ctx context.Context) error {
-	s.channel = nil
+	s.channel, s.begun = nil, nil
 	if r, ok := s.transport.(Resetter); ok {
 		if err := r.Reset(ctx); err != nil {
 			return fmt.Errorf("reset the card: %w", err)
@@ -221,6 +230,7 @@ const (
 // to ask for get one in the second try.
 func (s *Session) SelectApplication(ctx context.Context) error {
 	const operation = "select the eMRTD application"
+	s.begun = nil
 	var last error
 	for _, c := range []iso7816.Command{
 		{INS: insSelect, P1: 0x04, P2: 0x0C, Data: lds.EMRTDApplication()},
@@ -239,12 +249,20 @@ func (s *Session) SelectApplication(ctx context.Context) error {
 // selectMasterFile is a wish: the CCCD answers 6D00 and is at its master file
 // all the same.
 func (s *Session) selectMasterFile(ctx context.Context) error {
-	r, err := s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C, Data: []byte{0x3F, 0x00}})
-	if err != nil || r.SW == iso7816.SWSuccess {
-		return err
+	s.begun = nil
+	if s.noMasterFile {
+		return nil
 	}
-	_, err = s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C})
-	return err
+	var r iso7816.Response
+	for _, id := range [][]byte{{0x3F, 0x00}, nil} {
+		var err error
+		r, err = s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C, Data: id})
+		if err != nil || r.SW == iso7816.SWSuccess {
+			return err
+		}
+	}
+	s.noMasterFile = r.SW == iso7816.SWInstructionNotSupported
+	return nil
 }
 
 // selectFile selects a file of the current directory. Chips that refuse
@@ -263,38 +281,50 @@ func (s *Session) selectFile(ctx context.Context, f lds.File) error {
 // of the master file. Where the chip refuses, the error is an
 // *iso7816.StatusError with its answer. Where what it gives is no such file,
 // the error is ErrFile. The channel may be dead after an error: see Secured.
+// Where the line fails midway, what had come by then is given beside the
+// error, for ContinueFile.
 func (s *Session) ReadFile(ctx context.Context, f lds.File) ([]byte, error) {
 	raw, err := s.readFile(ctx, f)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f, err)
+		return raw, fmt.Errorf("read %s: %w", f, err)
 	}
 	return raw, nil
+}
+
+// ContinueFile is ReadFile for a file of which the beginning is there, from the
+// same chip: nothing here knows whether it is.
+func (s *Session) ContinueFile(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
+	if len(soFar) == 0 {
+		return s.ReadFile(ctx, f)
+	}
+	raw, err := s.continueFile(ctx, f, soFar)
+	if err != nil {
+		return raw, fmt.Errorf("read on in %s: %w", f, err)
+	}
+	return raw, nil
+}
+
+func (s *Session) continueFile(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
+	total, err := s.size(f, soFar)
+	if err != nil {
+		return nil, err
+	}
+	// One octet by the short file id makes the file the current one.
+	if _, err := s.readFirst(ctx, f, 1); err != nil {
+		return soFar, err
+	}
+	return s.readRest(ctx, f, soFar, total)
 }
 
 // ErrFile says that what a card gives under a file's name is no such file.
 var ErrFile = errors.New("the card's file is not sound")
 
 func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
-	// The first piece is read with the short file id, which selects the file
-	// for the pieces after it; else the file is selected by its identifier.
-	var first []byte
-	var err error
-	if !s.noShortID {
-		first, err = s.readPiece(ctx, position{shortID: f.ShortID()}, s.piece())
-		if err != nil && !isStatus(err) {
+	first, ok := s.takeBegun(f)
+	if !ok {
+		var err error
+		if first, err = s.readFirst(ctx, f, s.piece()); err != nil {
 			return nil, err
-		}
-	}
-	if s.noShortID || err != nil {
-		byShortID := err
-		if err = s.selectFor(ctx, f); err != nil {
-			return nil, err
-		}
-		if first, err = s.readPiece(ctx, position{}, s.piece()); err != nil {
-			return nil, err
-		}
-		if byShortID != nil && !hasStatus(byShortID, iso7816.SWSecurityStatus) {
-			s.noShortID = true
 		}
 	}
 	total, err := s.size(f, first)
@@ -302,6 +332,60 @@ func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
 		return nil, err
 	}
 	return s.readRest(ctx, f, first, total)
+}
+
+// readFirst reads the first octets of a file and makes it the current one: by
+// its short file id, which takes one command, else by selecting it.
+func (s *Session) readFirst(ctx context.Context, f lds.File, want int) (first []byte, err error) {
+	var refused error
+	if !s.noShortID {
+		if first, refused = s.readPiece(ctx, position{shortID: f.ShortID()}, want); refused == nil || !isStatus(refused) {
+			return first, refused
+		}
+	}
+	if err := s.selectFor(ctx, f); err != nil {
+		return nil, err
+	}
+	if first, err = s.readPiece(ctx, position{}, want); err != nil {
+		return nil, err
+	}
+	if refused != nil && !hasStatus(refused, iso7816.SWSecurityStatus) {
+		s.noShortID = true
+	}
+	return first, nil
+}
+
+// begun is a file that an exchange made for another purpose has begun to read.
+type begun struct {
+	file  lds.File
+	first []byte
+}
+
+// begin makes one exchange that begins to read a file, in short length whatever
+// the chip promises: what it is made for must not fail by lengths. ReadFile,
+// called next for that file, goes on from there. A refusal is no error.
+func (s *Session) begin(ctx context.Context, operation string, f lds.File) (rawExchange, error) {
+	s.begun = nil
+	if s.noShortID {
+		id := f.ID()
+		_, raw, err := s.exchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, P2: 0x0C, Data: []byte{byte(id >> 8), byte(id)}})
+		return raw, err
+	}
+	want := min(s.piece(), s.channel.MaxPlainResponse(false, 0))
+	r, raw, err := s.exchange(ctx, operation, iso7816.Command{INS: insReadBinary, P1: 0x80 | f.ShortID(), Ne: want})
+	if err == nil && len(r.Data) > 0 && (r.SW == iso7816.SWSuccess || r.SW == iso7816.SWEndOfFile) {
+		s.begun = &begun{f, r.Data[:min(len(r.Data), want)]}
+	}
+	return raw, err
+}
+
+func (s *Session) takeBegun(f lds.File) ([]byte, bool) {
+	b := s.begun
+	s.begun = nil
+	if b == nil || b.file != f {
+		return nil, false
+	}
+	return b.first, true
 }
 
 // selectFor selects f, and before it the master file where that helps.
@@ -346,7 +430,9 @@ func (s *Session) readRest(ctx context.Context, f lds.File, file []byte, total i
 	if !sized {
 		told = 0
 	}
-	file = file[:min(len(file), total):min(len(file), total)]
+	have := min(len(file), total)
+	// A claim is not worth its memory before a first piece of that file came.
+	file = append(make([]byte, 0, have+min(total-have, s.piece())), file[:have]...)
 	pieces := 8 + total/16
 	for {
 		s.onRead(f, len(file), told)
@@ -365,7 +451,7 @@ func (s *Session) readRest(ctx context.Context, f lds.File, file []byte, total i
 			if hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile) {
 				return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
 			}
-			return nil, err
+			return file, err
 		}
 		if len(piece) == 0 {
 			return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
@@ -418,6 +504,9 @@ func (s *Session) readPiece(ctx context.Context, at position, want int) ([]byte,
 		}
 		if piece, err = s.readOnce(ctx, at, smaller); !refused() {
 			s.shortest = smaller
+			if s.channel != nil {
+				s.shortestSafe = smaller
+			}
 		}
 	}
 	return piece[:min(len(piece), want)], err

@@ -24,6 +24,14 @@ type Transport interface {
 	Transmit(ctx context.Context, command []byte) (response []byte, err error)
 }
 
+// Limiter is what a Transport also is where it may know how much one APDU can
+// carry over it, whatever the card can: a PC/SC reader may take short APDUs
+// only. MaxAPDU counts the octets of data of a command or a response; 0 is
+// unknown, 256 means short APDUs, 65536 any.
+type Limiter interface {
+	MaxAPDU() int
+}
+
 // Processor is a chip in this process: it answers commands one by one.
 type Processor interface {
 	Process(command []byte) (response []byte)

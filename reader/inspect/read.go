@@ -565,7 +565,7 @@ func (r *run) chipAuthentication(ctx context.Context) error {
 func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 	record := &ChipAuthentication{Protocol: offer.Info.Name()}
 	r.e.ChipAuthentication = record
-	transcript, err := r.s.ChipAuthentication(ctx, offer)
+	transcript, err := r.s.ChipAuthentication(ctx, offer, lds.EFCOM)
 	switch {
 	case err == nil:
 		record.Transcript = &transcript
