@@ -179,15 +179,17 @@ func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
 	if !ok {
 		return nil, ErrNoSOD
 	}
-	message, err := lds.DecodeSOD(raw)
+	r, err := VerifySOD(raw, others...)
 	if err != nil {
-		return nil, fmt.Errorf("passive authentication: %w", err)
+		return nil, err
 	}
-	signed, err := cms.Parse(message)
-	if err != nil {
-		return nil, fmt.Errorf("passive authentication: EF.SOD: %w", err)
-	}
-	object, err := ParseSecurityObject(signed.Content)
+	return r.Compare(doc)
+}
+
+// VerifySOD is the part of Verify that needs no data group, and costs most: who
+// reads a chip can do it while the data groups come.
+func VerifySOD(sod []byte, others ...*cert.Certificate) (*Result, error) {
+	signed, object, err := parseSOD(sod)
 	if err != nil {
 		return nil, err
 	}
@@ -208,27 +210,58 @@ func Verify(doc *lds.Document, others ...*cert.Certificate) (*Result, error) {
 	if !signed.ContentType.Equal(cms.OIDSecurityObject) && r.Signature == nil {
 		r.Notes = append(r.Notes, NoteContentType)
 	}
+	return r, nil
+}
 
-	present, err := NewSecurityObject(doc, object.Hash)
+// Listed gives the numbers of the data groups that EF.SOD says there are,
+// whether or not anybody signed that.
+func Listed(sod []byte) ([]int, error) {
+	_, object, err := parseSOD(sod)
 	if err != nil {
 		return nil, err
 	}
+	return object.DataGroups(), nil
+}
+
+func parseSOD(sod []byte) (*cms.SignedData, SecurityObject, error) {
+	message, err := lds.DecodeSOD(sod)
+	if err != nil {
+		return nil, SecurityObject{}, fmt.Errorf("passive authentication: %w", err)
+	}
+	signed, err := cms.Parse(message)
+	if err != nil {
+		return nil, SecurityObject{}, fmt.Errorf("passive authentication: EF.SOD: %w", err)
+	}
+	object, err := ParseSecurityObject(signed.Content)
+	return signed, object, err
+}
+
+// Compare holds the data groups of doc against a security object: the result
+// is that of Verify. r stays as it is.
+func (r *Result) Compare(doc *lds.Document) (*Result, error) {
+	present, err := NewSecurityObject(doc, r.Object.Hash)
+	if err != nil {
+		return nil, err
+	}
+	compared := *r
+	compared.DataGroups = nil
 	for n := 1; n <= lastDataGroup; n++ {
-		want, signed := object.Hashes[n]
+		want, signed := r.Object.Hashes[n]
 		got, read := present.Hashes[n]
+		status := Match
 		switch {
 		case !signed && !read:
+			continue
 		case !read:
-			r.DataGroups = append(r.DataGroups, DataGroup{n, NotRead})
+			status = NotRead
 		case !signed:
-			r.DataGroups = append(r.DataGroups, DataGroup{n, NotSigned})
-		case subtle.ConstantTimeCompare(want, got) == 1:
-			r.DataGroups = append(r.DataGroups, DataGroup{n, Match})
-		default:
-			r.DataGroups = append(r.DataGroups, DataGroup{n, Mismatch})
+			status = NotSigned
+		case subtle.ConstantTimeCompare(want, got) != 1:
+			status = Mismatch
 		}
+		compared.DataGroups = append(compared.DataGroups, DataGroup{n, status})
 	}
-	return r, nil
+	return &compared, nil
 }
 
 // NoteContentType says that the security object is signed under an object
