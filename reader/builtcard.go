@@ -78,7 +78,7 @@ func SaveCard(dir string, doc *lds.Document, secrets perso.Secrets, sealer *keys
 
 // LoadSecrets opens the secrets that SaveCard sealed.
 func LoadSecrets(dir string, sealer *keystore.Sealer) (perso.Secrets, error) {
-	sealed, err := readBounded(filepath.Join(dir, SecretsFile), maxSecretsBytes)
+	sealed, err := durable.ReadFile(filepath.Join(dir, SecretsFile), maxSecretsBytes)
 	if err != nil {
 		return perso.Secrets{}, fmt.Errorf("read the chip's secrets: %w", err)
 	}

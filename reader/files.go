@@ -3,7 +3,6 @@ package reader
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,7 +46,7 @@ func WriteDocument(dir string, doc *lds.Document) error {
 func ReadDocument(dir string) (*lds.Document, error) {
 	doc := new(lds.Document)
 	for _, f := range lds.Files() {
-		raw, err := readBounded(filepath.Join(dir, FileName(f)), HardMaxFile)
+		raw, err := durable.ReadFile(filepath.Join(dir, FileName(f)), HardMaxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -63,20 +62,4 @@ func ReadDocument(dir string) (*lds.Document, error) {
 		return nil, fmt.Errorf("folder %s holds no file of a chip (EF_COM.bin, EF_SOD.bin, DG1.bin, …)", dir)
 	}
 	return doc, nil
-}
-
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d octets: no file of a chip is", path, limit)
-	}
-	return raw, nil
 }

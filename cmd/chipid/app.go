@@ -32,6 +32,9 @@ const (
 	exitUndetermined = 4
 )
 
+// maxPassphraseFile is more than anybody types.
+const maxPassphraseFile = 4 << 10
+
 // app is what every command may use of the world. Commands take clock,
 // randomness and streams from here and nowhere else.
 type app struct {
@@ -172,9 +175,18 @@ func (a *app) passphrase() ([]byte, error) {
 
 func (a *app) readPassphrase() ([]byte, error) {
 	if a.passphraseFile != "" {
-		raw, err := os.ReadFile(a.passphraseFile)
+		// A pipe serves too: it is how a shell hands a secret over.
+		f, err := os.Open(a.passphraseFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the passphrase: %w", err)
+		}
+		defer f.Close()
+		raw, err := io.ReadAll(io.LimitReader(f, maxPassphraseFile+1))
+		if err != nil {
+			return nil, fmt.Errorf("read the passphrase: %w", err)
+		}
+		if len(raw) > maxPassphraseFile {
+			return nil, fmt.Errorf("read the passphrase: %w", &durable.TooLargeError{Path: a.passphraseFile, Limit: maxPassphraseFile})
 		}
 		return bytes.TrimRight(raw, "\r\n"), nil
 	}

@@ -88,15 +88,12 @@ func (e *noFontError) Error() string {
 
 // loadFonts reads the OCR-B font, the one that does not come with chipid.
 func loadFonts(path string) (*artwork.Fonts, error) {
-	file, err := readFile(path, maxFontBytes)
+	file, err := durable.ReadFile(path, maxFontBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &noFontError{path}
 	}
 	if err != nil {
 		return nil, err
-	}
-	if len(file) > maxFontBytes {
-		return nil, fmt.Errorf("%s is larger than %d MB: it is no font", path, maxFontBytes>>20)
 	}
 	fonts, err := artwork.NewFonts(file)
 	if err != nil {

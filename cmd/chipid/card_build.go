@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"chipid/card/biometric"
 	"chipid/card/lds"
 	"chipid/card/national"
+	"chipid/pki/durable"
 	"chipid/pki/trust"
 	"chipid/reader"
 )
@@ -60,7 +60,7 @@ the passphrase opens. The photo is made to fit the chip.`,
 		if err != nil {
 			return err
 		}
-		picture, err := readFile(photo, biometric.MaxPhotoBytes)
+		picture, err := durable.ReadFile(photo, biometric.MaxPhotoBytes)
 		if err != nil {
 			return err
 		}
@@ -126,28 +126,10 @@ func (a *app) fieldErrors(file string, err error) error {
 	return errors.New(text)
 }
 
-// readFile reads a whole file of at most limit bytes; one that is longer is
-// read to just beyond, for whoever judges it to refuse.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return raw, nil
-}
-
 func readPerson(path string) (national.Person, error) {
-	raw, err := readFile(path, maxApplicantBytes)
+	raw, err := durable.ReadFile(path, maxApplicantBytes)
 	if err != nil {
 		return national.Person{}, err
-	}
-	if len(raw) > maxApplicantBytes {
-		return national.Person{}, fmt.Errorf("%s is larger than %d kB: it is no applicant's data", path, maxApplicantBytes>>10)
 	}
 	// Editors on Windows put a byte order mark in front.
 	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))))

@@ -14,6 +14,7 @@ import (
 	"chipid/enroll"
 	"chipid/enroll/packet"
 	"chipid/enroll/queue"
+	"chipid/pki/durable"
 	"chipid/reader/inspect"
 )
 
@@ -76,7 +77,7 @@ and for a quarantined application: then let chipid enroll check judge it.`,
 		var picture []byte
 		if photo != "" {
 			var err error
-			if picture, err = readFile(photo, biometric.MaxPhotoBytes); err != nil {
+			if picture, err = durable.ReadFile(photo, biometric.MaxPhotoBytes); err != nil {
 				return err
 			}
 			if len(picture) == 0 { // to the queue, no photo

@@ -17,6 +17,9 @@ import (
 	"chipid/pki/shamir"
 )
 
+// maxShareFile is more than a share with its notes has.
+const maxShareFile = 64 << 10
+
 // onTerminal tells whether somebody sits there to be asked.
 func (a *app) onTerminal() bool {
 	f, ok := a.in.(*os.File)
@@ -160,7 +163,7 @@ func (a *app) openCSCA(dir string, shareFiles []string) (*authority.Authority, e
 func (a *app) readShares(need authority.Shares, shareFiles []string) ([]shamir.Share, error) {
 	var shares []shamir.Share
 	for _, path := range shareFiles {
-		raw, err := os.ReadFile(path)
+		raw, err := durable.ReadFile(path, maxShareFile)
 		if err != nil {
 			return nil, err
 		}

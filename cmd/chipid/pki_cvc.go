@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,7 +58,7 @@ func (f *cvFlags) options() (o authority.CVOptions, err error) {
 }
 
 func (f *cvFlags) readRequest() (*cvc.Request, error) {
-	raw, err := readFile(f.request, maxPKIFile)
+	raw, err := durable.ReadFile(f.request, maxPKIFile)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +206,7 @@ whose certificate it takes, and --certificate takes in what that state answers.`
 		// What is asked for is read before a passphrase is.
 		var given *cvc.Certificate
 		if path := forCVCA + certificate; path != "" {
-			raw, err := readFile(path, maxPKIFile)
+			raw, err := durable.ReadFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}
@@ -250,7 +249,7 @@ whose certificate it takes, and --certificate takes in what that state answers.`
 }
 
 func (a *app) tellCVRequest(r *authority.CVRequest, out string) error {
-	raw, err := os.ReadFile(r.File)
+	raw, err := durable.ReadFile(r.File, maxPKIFile)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"chipid/pki/authority"
 	"chipid/pki/curve"
+	"chipid/pki/durable"
 	"chipid/pki/keystore"
 )
 
@@ -111,7 +111,7 @@ so many of its holders must come together for the CSCA to sign.`,
 
 // readProfile reads a profile; what was given as a flag overrules it.
 func (a *app) readProfile(path string, given authority.Options, changed func(flag string) bool) (authority.Options, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadFile(path, authority.MaxProfile)
 	if err != nil {
 		return given, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chipid/pki/durable"
 	"chipid/pki/lint"
 )
 
@@ -43,7 +44,7 @@ Exit code 0 where nothing is demanded that is not kept (warnings do not count),
 		reports := make([]fileReport, 0, len(args))
 		errors := 0
 		for _, path := range args {
-			raw, err := readFile(path, maxPKIFile)
+			raw, err := durable.ReadFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ none that may sign now.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var foreign []*cert.Certificate
 		for _, path := range args {
-			raw, err := readFile(path, maxPKIFile)
+			raw, err := durable.ReadFile(path, maxPKIFile)
 			if err != nil {
 				return err
 			}

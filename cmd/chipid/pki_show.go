@@ -8,6 +8,7 @@ import (
 
 	"chipid/pki/cert"
 	"chipid/pki/describe"
+	"chipid/pki/durable"
 )
 
 func newPKIShowCommand(a *app) *cobra.Command {
@@ -39,7 +40,7 @@ signer does not lead to that root.`,
 			}
 			o.Roots = []*cert.Certificate{c}
 		}
-		raw, err := readFile(args[0], maxPKIFile)
+		raw, err := durable.ReadFile(args[0], maxPKIFile)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chipid/pki/cert"
+	"chipid/pki/durable"
 	"chipid/pki/trust"
 )
 
@@ -113,7 +114,7 @@ func given(t time.Time) *time.Time {
 }
 
 func readOneCertificate(path string) (*cert.Certificate, error) {
-	raw, err := readFile(path, maxPKIFile)
+	raw, err := durable.ReadFile(path, maxPKIFile)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chipid/pki/durable"
 	"chipid/reader"
 	"chipid/reader/trace"
 )
@@ -49,7 +50,7 @@ left out. A trace that was cut off is shown as far as it goes.`,
 }
 
 func loadTrace(path string) (*trace.Trace, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the trace: %w", err)
 	}

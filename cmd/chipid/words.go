@@ -13,6 +13,8 @@ import (
 	"chipid/enroll/packet"
 	"chipid/enroll/queue"
 	"chipid/enroll/sync"
+	"chipid/pki/clock"
+	"chipid/pki/durable"
 	"chipid/pki/keystore"
 	"chipid/pki/trust"
 	"chipid/reader"
@@ -142,7 +144,7 @@ func vietnamese() []func(error) string {
 
 		// The queue.
 		as(func(e *queue.ClockError) string {
-			if e.Newest.IsZero() || e.Now.Year() < 2025 {
+			if e.Newest.IsZero() || clock.Unset(e.Now) {
 				return fmt.Sprintf("đồng hồ của trạm chỉ %s, không thể đúng: hãy chỉnh ngày giờ rồi làm lại; chưa có gì bị thay đổi", minute(e.Now))
 			}
 			return fmt.Sprintf("đồng hồ của trạm chỉ %s, nhưng mục mới nhất của hàng đợi được ghi lúc %s: hãy chỉnh ngày giờ rồi làm lại (nếu trước đó đồng hồ chạy nhanh, xem chipid audit clock --help); chưa có gì bị thay đổi",
@@ -196,6 +198,12 @@ func vietnamese() []func(error) string {
 		is(hub.ErrLocked, "một chipid hub khác đang phục vụ thư mục này"),
 
 		// Files.
+		as(func(e *durable.TooLargeError) string {
+			return fmt.Sprintf("%s lớn hơn %s nên không phải là tệp cần dùng: hãy chọn tệp khác", e.Path, durable.Size(e.Limit))
+		}),
+		as(func(e *durable.NotFileError) string {
+			return fmt.Sprintf("%s không phải là một tệp: hãy chọn tệp khác", e.Path)
+		}),
 		as(func(e *fs.PathError) string {
 			switch {
 			case errors.Is(e.Err, fs.ErrNotExist):

@@ -180,14 +180,7 @@ func mirror(to, from string) error {
 }
 
 func copyFile(to, from string) error {
-	info, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-	if info.Size() > maxKit {
-		return fmt.Errorf("%s has %d octets, more than any file of an authority", from, info.Size())
-	}
-	data, err := os.ReadFile(from)
+	data, err := durable.ReadFile(from, maxKit)
 	if err != nil {
 		return err
 	}

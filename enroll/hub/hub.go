@@ -39,8 +39,8 @@ import (
 
 	"filippo.io/age"
 
-	"chipid/enroll"
 	"chipid/enroll/packet"
+	"chipid/pki/clock"
 	"chipid/pki/durable"
 )
 
@@ -102,7 +102,7 @@ func Open(ctx context.Context, dir string, identity Identity, opt Options) (*Hub
 		return nil, errors.New("open the hub: it has no gate; nothing unverified goes up")
 	}
 	// Stations would be told that their certificates are not valid yet.
-	if now := opt.Now(); enroll.ClockUnset(now) {
+	if now := opt.Now(); clock.Unset(now) {
 		return nil, fmt.Errorf("open the hub: this computer's clock says %s: set it; receipts must tell the true time", now.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	setDefault(&opt.MaxUploads, 32)

@@ -87,7 +87,7 @@ func (q *Queue) readOctets(name string) ([]byte, error) {
 	if raw, err := hex.DecodeString(name); err != nil || len(raw) != sha256.Size {
 		return nil, fmt.Errorf("%w (a blob has an impossible name)", ErrDamaged)
 	}
-	octets, err := readBounded(q.blobPath(name), MaxPacket+1<<10)
+	octets, err := durable.ReadFile(q.blobPath(name), MaxPacket+1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w (blob %.12s… is missing)", ErrDamaged, name)
 	} else if err != nil {

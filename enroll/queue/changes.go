@@ -14,6 +14,7 @@ import (
 
 	"chipid/card/national"
 	"chipid/enroll"
+	"chipid/pki/clock"
 )
 
 // clockSlack is how far the clock may step back: what a time server corrects
@@ -35,7 +36,7 @@ type change struct {
 // clock is read and judged under the lock, so that entries are in order.
 func (q *Queue) update(by string, f func(*change) error) error {
 	return q.updateClock(by, func(c *change) error {
-		if enroll.ClockUnset(c.now) || c.now.Before(c.book.Newest.Add(-clockSlack)) {
+		if clock.Unset(c.now) || c.now.Before(c.book.Newest.Add(-clockSlack)) {
 			return &ClockError{Now: c.now, Newest: c.book.Newest}
 		}
 		return f(c)
@@ -715,7 +716,7 @@ func (q *Queue) AcceptClock(by, reason string) error {
 		return errors.New("accept the clock: a reason is needed")
 	}
 	return q.updateClock(by, func(c *change) error {
-		if enroll.ClockUnset(c.now) {
+		if clock.Unset(c.now) {
 			return &ClockError{Now: c.now, Newest: c.book.Newest}
 		}
 		return c.appendEntry(Entry{Time: c.now, Actor: c.by, Action: enroll.AcceptClock, Reason: cut(reason)})

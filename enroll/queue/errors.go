@@ -8,6 +8,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"chipid/enroll"
+	"chipid/pki/clock"
 	"chipid/pki/durable"
 )
 
@@ -49,7 +50,7 @@ type ClockError struct {
 }
 
 func (e *ClockError) Error() string {
-	if enroll.ClockUnset(e.Now) {
+	if clock.Unset(e.Now) {
 		return fmt.Sprintf("the station's clock says %s, which cannot be: set date and time and do it again; nothing was changed",
 			e.Now.UTC().Format("2006-01-02 15:04 UTC"))
 	}

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -45,12 +43,12 @@ type vault struct {
 // up with the same key.
 func openVault(dir string, sealer Sealer, rand io.Reader, create bool) (*vault, error) {
 	path := filepath.Join(dir, keyFile)
-	sealed, err := readBounded(path, maxKeyFile)
+	sealed, err := durable.ReadFile(path, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		if err := createKey(path, sealer, rand); err != nil {
 			return nil, err
 		}
-		sealed, err = readBounded(path, maxKeyFile)
+		sealed, err = durable.ReadFile(path, maxKeyFile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the queue's data key: %w", err)
@@ -128,20 +126,4 @@ func (v *vault) indexKey(parts ...string) []byte {
 		io.WriteString(mac, part)
 	}
 	return mac.Sum(nil)
-}
-
-// readBounded reads a whole file that must not be larger than limit.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var content bytes.Buffer
-	if n, err := io.Copy(&content, io.LimitReader(f, limit+1)); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	} else if n > limit {
-		return nil, fmt.Errorf("read %s: it is larger than %d bytes", path, limit)
-	}
-	return content.Bytes(), nil
 }

@@ -34,6 +34,7 @@ import (
 
 	"chipid/card/national"
 	"chipid/enroll"
+	"chipid/pki/durable"
 )
 
 // Bounds of a roster.
@@ -452,13 +453,13 @@ func (p *Photos) Read(row *Row) ([]byte, *Problem) {
 		if !filepath.IsLocal(name) {
 			return nil, bad("outside", "tên ảnh dẫn ra ngoài thư mục ảnh", "the photo's name leads out of the photo folder")
 		}
-		photo, err := p.read(name)
+		photo, err := durable.ReadFileIn(p.root, name, MaxPhotoFile)
 		switch {
 		case err == nil:
 			return photo, nil
-		case errors.Is(err, errPhotoSize):
+		case errors.As(err, new(*durable.TooLargeError)):
 			return nil, bad("too-large", "ảnh quá lớn: tối đa 8 MB", "the photo is too large: at most 8 MB")
-		case errors.Is(err, errNoFile):
+		case errors.As(err, new(*durable.NotFileError)):
 			return nil, bad("not-a-picture", "tên ảnh không phải là của một tệp", "the photo's name is not that of a file")
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -469,36 +470,4 @@ func (p *Photos) Read(row *Row) ([]byte, *Problem) {
 		}
 	}
 	return nil, bad("missing", "không tìm thấy tệp ảnh", "the photo's file is missing")
-}
-
-var (
-	errPhotoSize = errors.New("photo too large")
-	errNoFile    = errors.New("not a regular file")
-)
-
-func (p *Photos) read(name string) ([]byte, error) {
-	// Looked at before it is opened: opening a pipe would wait for ever.
-	info, err := p.root.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNoFile
-	}
-	if info.Size() > MaxPhotoFile {
-		return nil, errPhotoSize
-	}
-	f, err := p.root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, MaxPhotoFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > MaxPhotoFile {
-		return nil, errPhotoSize
-	}
-	return content, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"chipid/pki/cert"
+	"chipid/pki/durable"
 	"chipid/pki/journal"
 )
 
@@ -188,7 +189,7 @@ func (a *Authority) signedFiles() (map[string]string, error) {
 			if strings.HasPrefix(e.Name(), ".") || extension != ".cer" && extension != ".crl" {
 				continue
 			}
-			raw, err := readFile(path, 1<<30)
+			raw, err := durable.ReadFile(path, 1<<30)
 			if err != nil {
 				return nil, err
 			}

@@ -57,6 +57,7 @@ import (
 	"golang.org/x/text/language"
 
 	"chipid/pki/cert"
+	"chipid/pki/clock"
 	"chipid/pki/curve"
 	"chipid/pki/durable"
 	"chipid/pki/journal"
@@ -313,17 +314,13 @@ func initialize(dir string, o Options) (*Authority, error) {
 	return a, nil
 }
 
-// earliest is before any authority could have been made. What is signed under
-// a clock that was never set would be out of date for everybody else.
-var earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // resolve checks the options and puts the defaults in.
 func (o *Options) resolve() (c *config, err error) {
 	fail := func(format string, args ...any) (*config, error) { return nil, fmt.Errorf(format, args...) }
 	if o.Sealer == nil || o.Rand == nil || o.Now == nil {
 		return fail("a sealer, a source of randomness and a clock are needed")
 	}
-	if now := o.Now(); now.Before(earliest) {
+	if now := o.Now(); clock.Unset(now) {
 		return fail("the clock says %s, which cannot be: set date and time and do it again; nothing was made", now.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	country := strings.ToUpper(o.Country)
@@ -604,7 +601,7 @@ func (a *Authority) path(parts ...string) string {
 }
 
 func readCertificate(path string) (*cert.Certificate, error) {
-	raw, err := readFile(path, maxKitFile)
+	raw, err := durable.ReadFile(path, maxKitFile)
 	if err != nil {
 		return nil, err
 	}

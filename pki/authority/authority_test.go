@@ -34,9 +34,9 @@ import (
 // start is the clock of the tests.
 var start = time.Date(2026, 11, 22, 8, 30, 0, 0, time.UTC)
 
-type clock struct{ at time.Time }
+type testClock struct{ at time.Time }
 
-func (c *clock) now() time.Time { return c.at }
+func (c *testClock) now() time.Time { return c.at }
 
 func newSealer(t testing.TB) *keystore.Sealer {
 	t.Helper()
@@ -52,9 +52,9 @@ func sealerFor(t testing.TB, passphrase string) *keystore.Sealer {
 	return s
 }
 
-func newAuthority(t testing.TB, change func(*Options)) (*Authority, *clock) {
+func newAuthority(t testing.TB, change func(*Options)) (*Authority, *testClock) {
 	t.Helper()
-	c := &clock{start}
+	c := &testClock{start}
 	o := Options{Country: "VN", Sealer: newSealer(t), Rand: rand.Reader, Now: c.now}
 	if change != nil {
 		change(&o)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chipid/pki/cert"
+	"chipid/pki/clock"
 	"chipid/pki/curve"
 	"chipid/pki/cvc"
 	"chipid/pki/durable"
@@ -121,7 +122,7 @@ func terminalLifetime() lifetime {
 // dates gives the first and the last day. by is the signer's certificate; nil
 // for a CVCA, which no other outlives or bounds.
 func (l lifetime) dates(now time.Time, days int, by *cvc.Certificate, renewSigner string) (from, to cvc.Date, err error) {
-	if now.Before(earliest) {
+	if clock.Unset(now) {
 		return from, to, fmt.Errorf("%w: the clock says %s, which cannot be: set date and time", ErrCVDates, cvc.DateOf(now))
 	}
 	from = cvc.DateOf(now)
@@ -294,7 +295,7 @@ func (a *Authority) cvPlace(folder, asked string) (string, error) {
 		return "", err
 	}
 	bySequence(paths)
-	raw, err := readFile(paths[len(paths)-1], maxKitFile)
+	raw, err := durable.ReadFile(paths[len(paths)-1], maxKitFile)
 	if err != nil {
 		return "", err
 	}
@@ -332,7 +333,7 @@ func (a *Authority) openCVKey(folder string, c *cvc.Certificate, key cvc.Key) (*
 }
 
 func readCV(path string) (*cvc.Certificate, error) {
-	raw, err := readFile(path, maxKitFile)
+	raw, err := durable.ReadFile(path, maxKitFile)
 	if err != nil {
 		return nil, err
 	}

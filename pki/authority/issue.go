@@ -506,7 +506,7 @@ func (a *Authority) newestCRL() (number int, der []byte, err error) {
 	if err != nil || number == 0 {
 		return number, nil, err
 	}
-	der, err = readFile(a.path("crl", fmt.Sprintf("crl-%04d.crl", number)), 1<<30)
+	der, err = durable.ReadFile(a.path("crl", fmt.Sprintf("crl-%04d.crl", number)), 1<<30)
 	return number, der, err
 }
 
@@ -547,7 +547,7 @@ func (a *Authority) fillTrust(dir string, crl []byte) error {
 	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)
-		if have, err := readFile(path, maxKitFile); err != nil || !bytes.Equal(have, content) {
+		if have, err := durable.ReadFile(path, maxKitFile); err != nil || !bytes.Equal(have, content) {
 			if err := durable.WriteFile(path, content, 0o644); err != nil {
 				return err
 			}

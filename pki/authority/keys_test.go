@@ -74,7 +74,7 @@ func TestKinds(t *testing.T) {
 }
 
 // everything issues whatever an authority can, checks it, and checks the log.
-func everything(t *testing.T, a *Authority, c *clock, cscaScheme, dsScheme cert.Scheme) {
+func everything(t *testing.T, a *Authority, c *testClock, cscaScheme, dsScheme cert.Scheme) {
 	t.Helper()
 	algorithm := func(what string, got cert.Algorithm, want cert.Scheme, pub crypto.PublicKey) {
 		t.Helper()
@@ -631,7 +631,7 @@ func TestParseProfile(t *testing.T) {
 		"months of the CSCA":  `{"csca":{"keyMonths":3}}`,
 		"years of the signer": `{"documentSigner":{"keyYears":3}}`,
 		"two":                 `{} {}`,
-		"huge":                `{"country":"` + strings.Repeat("x", maxProfile) + `"}`,
+		"huge":                `{"country":"` + strings.Repeat("x", MaxProfile) + `"}`,
 	} {
 		if o, err := ParseProfile([]byte(bad)); err == nil {
 			t.Errorf("%s: %+v", name, o)

@@ -348,7 +348,7 @@ func checkVersion(path string, version int) error {
 }
 
 func readJSON(path string, v any) error {
-	raw, err := readFile(path, maxKitFile)
+	raw, err := durable.ReadFile(path, maxKitFile)
 	if err != nil {
 		return err
 	}
@@ -369,23 +369,6 @@ func saveJSON(path string, v any, save func(string, []byte, fs.FileMode) error) 
 		return err
 	}
 	return save(path, append(raw, '\n'), 0o600)
-}
-
-// readFile reads a file of at most limit octets.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s has more than %d octets", path, limit)
-	}
-	return raw, nil
 }
 
 // AddStation makes the folder of a further station, stations/ID, and tells

@@ -8,7 +8,8 @@ import (
 	"io"
 )
 
-const maxProfile = 64 << 10
+// MaxProfile is how many octets a profile may have.
+const MaxProfile = 64 << 10
 
 // profile is the file that an unattended `pki init --profile` takes.
 type profile struct {
@@ -38,8 +39,8 @@ type profileKey struct {
 // fifteen years.
 func ParseProfile(raw []byte) (Options, error) {
 	var p profile
-	if len(raw) > maxProfile {
-		return Options{}, fmt.Errorf("read the profile: it has more than %d octets", maxProfile)
+	if len(raw) > MaxProfile {
+		return Options{}, fmt.Errorf("read the profile: it has more than %d octets", MaxProfile)
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()

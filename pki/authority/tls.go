@@ -188,7 +188,7 @@ func createPEM(path string, der []byte) error {
 }
 
 func readPEM(path string) (*x509.Certificate, error) {
-	raw, err := readFile(path, maxKitFile)
+	raw, err := durable.ReadFile(path, maxKitFile)
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func (a *Authority) formerVerifier(cvca cvc.Reference) (*cvKey, error) {
 // for a request of ours.
 func (a *Authority) AcceptVerifier(c *cvc.Certificate) (*CVCertificate, error) {
 	err := a.aloneCV(func() error {
-		raw, err := readFile(a.cvPath(dvFolder, string(c.CHR)+cvreqSuffix), maxKitFile)
+		raw, err := durable.ReadFile(a.cvPath(dvFolder, string(c.CHR)+cvreqSuffix), maxKitFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("no request in the name of %s was made here: %w", c.CHR, cvc.ErrNotAllowed)
 		} else if err != nil {

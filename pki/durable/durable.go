@@ -1,6 +1,7 @@
 // Package durable writes files that survive: once a call has returned without
 // error, its effect outlives kill -9 and a power cut; until then, what stood
-// before is still whole. It is the one place in chipid that knows how.
+// before is still whole. It is the one place in chipid that knows how. It also
+// reads whole files, with a bound: see ReadFile.
 package durable
 
 import (

@@ -1,10 +1,7 @@
 package keystore
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"chipid/pki/durable"
 )
@@ -25,7 +22,7 @@ func SaveSecret(path, purpose string, plain []byte, sealer *Sealer) error {
 
 // LoadSecret opens what SaveSecret wrote.
 func LoadSecret(path, purpose string, sealer *Sealer) ([]byte, error) {
-	sealed, err := readBounded(path)
+	sealed, err := durable.ReadFile(path, maxSecretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -34,20 +31,4 @@ func LoadSecret(path, purpose string, sealer *Sealer) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return plain, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxSecretFile {
-		return nil, fmt.Errorf("%s: %w", path, errors.New("too large for a sealed key"))
-	}
-	return data, nil
 }

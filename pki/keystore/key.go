@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"chipid/pki/cert"
+	"chipid/pki/durable"
 )
 
 const purposeKey = "private key"
@@ -29,7 +30,7 @@ func LoadKey(place string, sealer *Sealer) (crypto.Signer, error) {
 	if uri != nil {
 		return nil, fmt.Errorf("open the key: %s is in a token, where a file is wanted", place)
 	}
-	sealed, err := readBounded(path)
+	sealed, err := durable.ReadFile(path, maxSecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("open the key: %w", err)
 	}

@@ -166,10 +166,7 @@ func (k *Keys) readPIN(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	raw, err := readBounded(path)
+	raw, err := durable.ReadFile(path, maxSecretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +208,7 @@ func SaveReference(path string, uri *TokenURI) error {
 
 // OpenAt opens the key of a file: sealed in it, or in the token that it names.
 func (k *Keys) OpenAt(path string) (crypto.Signer, error) {
-	raw, err := readBounded(path)
+	raw, err := durable.ReadFile(path, maxSecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("open the key: %w", err)
 	}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"chipid/pki/cert"
+	"chipid/pki/durable"
 	"chipid/pki/exchange"
 )
 
@@ -37,7 +37,7 @@ func (p *pendingLists) add(message []byte, place string, required bool) error {
 }
 
 func (p *pendingLists) addFile(path string) error {
-	raw, err := readFile(path)
+	raw, err := durable.ReadFile(path, maxFileSize)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (p *pendingLists) addFile(path string) error {
 // file. Its document signers come with the documents, and its CSCA
 // certificates nobody vouches for.
 func (s *Store) addDirectory(path string, lists *pendingLists) error {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return err
 	}

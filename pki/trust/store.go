@@ -6,13 +6,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"chipid/pki/cert"
+	"chipid/pki/durable"
 )
 
 // Bounds on a trust folder. The world has some 600 CSCA certificates.
@@ -132,24 +132,8 @@ func open(dir string) (*Store, error) {
 	return s, s.addLists(lists)
 }
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxFileSize {
-		return nil, fmt.Errorf("more than %d octets", maxFileSize)
-	}
-	return raw, nil
-}
-
 func (s *Store) addFile(path string) error {
-	raw, err := readFile(path)
+	raw, err := durable.ReadFile(path, maxFileSize)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ var ErrChanged = errors.New("the chip file was changed by another program")
 
 // Open opens a chip that Create made.
 func Open(path string, sealer *keystore.Sealer, rand io.Reader) (*File, error) {
-	sealed, err := read(path)
+	sealed, err := durable.ReadFile(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no chip file %s: %w", path, fs.ErrNotExist)
 	}
@@ -134,7 +134,7 @@ func (f *File) Save() error {
 		return fmt.Errorf("save chip file: %w", err)
 	}
 	defer unlock()
-	current, err := read(f.path)
+	current, err := durable.ReadFile(f.path, maxFile)
 	if err != nil {
 		return fmt.Errorf("save chip file: %w", err)
 	}
@@ -188,20 +188,4 @@ func named(f *os.File, name string) (bool, error) {
 	}
 	there, err := os.Stat(name)
 	return err == nil && os.SameFile(held, there), err
-}
-
-func read(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	sealed, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(sealed) > maxFile {
-		return nil, fmt.Errorf("%s is too large for a chip file", path)
-	}
-	return sealed, nil
 }

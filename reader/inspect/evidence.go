@@ -3,7 +3,6 @@ package inspect
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -285,12 +284,7 @@ func LoadEvidence(path string) (*Evidence, error) {
 }
 
 func loadFile(path string) (*Evidence, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the evidence: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, MaxEvidence+1))
+	raw, err := durable.ReadFile(path, MaxEvidence)
 	if err != nil {
 		return nil, fmt.Errorf("read the evidence: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -234,7 +233,7 @@ func (d *demo) findCards(ledger *bureau.Ledger) error {
 
 // print draws the two faces of every card.
 func (d *demo) print(context.Context) ([]string, error) {
-	font, err := os.ReadFile(d.OCRBFont)
+	font, err := durable.ReadFile(d.OCRBFont, 8<<20)
 	if err != nil {
 		return nil, fmt.Errorf("the OCR-B font is missing (Debian: apt-get install fonts-ocr-b): %w", err)
 	}
