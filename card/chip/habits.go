@@ -558,6 +558,8 @@ func keyHabits() []habit {
 		}
 	}
 	return []habit{
+		// setChipAuthentication and agreeWith3DES ask for this one.
+		row(NoSetKAT, 7, "Doc 9303-11 §8.5", "runs chip authentication with 3DES by the commands for AES only", "xác thực chip 3DES chỉ chạy bằng lệnh của AES"),
 		row("pace-point-compressed", 7, clause, "sends its points of PACE compressed", "gửi điểm PACE ở dạng nén").
 			onResult(withPoint(func(p []byte) []byte {
 				half := 1 + (len(p)-1)/2

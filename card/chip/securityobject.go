@@ -321,4 +321,3 @@ func otherParameters(raw []byte) []byte {
 	}
 	return raw
 }
-

@@ -16,6 +16,7 @@ func newCardSimulateCommand(a *app) *cobra.Command {
 	var file, address string
 	var slot int
 	var quirks []string
+	var list bool
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Plug a software chip into vpcd as a real PC/SC card",
@@ -26,10 +27,15 @@ the card is in the file before the card answers.
 
 Runs until it is interrupted, and outlives a restart of pcscd.
 
-Quirks, in which the card then differs from Doc 9303:
-` + quirkList(),
+A locked card takes quirks on, in which it then differs from Doc 9303 as cards of
+the field do, so that readers can be tried against it; they are forgotten when
+the command ends. By what users of readers complain about:
+
+` + quirkList("en"),
 		Example: `  chipid card simulate --chip card.chip
-  chipid card simulate --chip other.chip --slot 1 --quirk select-mf-6d00`,
+  chipid card simulate --chip other.chip --slot 1 --quirk select-mf-6d00
+  chipid card simulate --chip card.chip --quirk extended-6700 --quirk sfi-none
+  chipid card simulate --quirks --json`,
 		Args: exactArgs(),
 	}
 	flags := cmd.Flags()
@@ -37,7 +43,11 @@ Quirks, in which the card then differs from Doc 9303:
 	flags.IntVar(&slot, "slot", 0, "slot of vpcd; Debian's has 0 and 1")
 	flags.StringVar(&address, "address", "", "HOST:PORT of a vpcd elsewhere, instead of --slot")
 	flags.StringArrayVar(&quirks, "quirk", nil, "a quirk (repeatable)")
+	flags.BoolVar(&list, "quirks", false, "list the quirks, and plug nothing in")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if list {
+			return a.listQuirks()
+		}
 		if file == "" {
 			return usageErrorf("%s needs --chip FILE (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
 		}
@@ -87,12 +97,51 @@ Quirks, in which the card then differs from Doc 9303:
 	return cmd
 }
 
-func quirkList() string {
+// quirkList is the table of habits for people, a line each.
+func quirkList(lang string) string {
 	var out strings.Builder
-	for _, h := range chip.Habits() {
-		fmt.Fprintf(&out, "  %s\n", h.Habit)
+	habits := chip.Habits()
+	for _, complaint := range chip.Complaints() {
+		title := complaint.English
+		if lang == "vi" {
+			title = complaint.Vietnamese
+		}
+		first := true
+		for _, h := range habits {
+			if h.Complaint != complaint.Number {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&out, "%d. %s\n", complaint.Number, title)
+				first = false
+			}
+			about := h.English
+			if lang == "vi" {
+				about = h.Vietnamese
+			}
+			fmt.Fprintf(&out, "  %-24s %s\n", h.Habit, about)
+		}
 	}
 	return strings.TrimRight(out.String(), "\n")
+}
+
+func (a *app) listQuirks() error {
+	if !a.asJSON {
+		a.printf("%s\n", quirkList(a.lang))
+		return nil
+	}
+	type quirk struct {
+		Name      string `json:"name"`
+		Complaint int    `json:"complaint"`
+		About     string `json:"about"`
+		AboutVI   string `json:"aboutVi"`
+		Source    string `json:"source"`
+	}
+	quirks := []quirk{}
+	for _, h := range chip.Habits() {
+		quirks = append(quirks, quirk{string(h.Habit), h.Complaint, h.English, h.Vietnamese, h.Source})
+	}
+	return a.printJSON(map[string]any{"quirks": quirks})
 }
 
 func (a *app) tellPlugged(file, address string, c *chip.Chip) {
