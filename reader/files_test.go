@@ -50,7 +50,7 @@ func TestDocumentFolderErrors(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "DG2.bin"), make([]byte, HardMaxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadDocument(dir); err == nil || !strings.Contains(err.Error(), "larger") {
+	if _, err := ReadDocument(dir); err == nil || !strings.Contains(err.Error(), "more than 1 MiB") {
 		t.Errorf("oversized file: %v", err)
 	}
 }
