@@ -10,22 +10,43 @@ import (
 	"time"
 
 	"github.com/ebfe/scard"
+
+	"chipid/reader"
 )
 
 // patience is how long Connect waits for a card that another program holds.
 const patience = 3 * time.Second
 
+// handle is what the package uses of an open card; tests put a scripted one in
+// its place.
+type handle interface {
+	ActiveProtocol() scard.Protocol
+	BeginTransaction() error
+	EndTransaction(scard.Disposition) error
+	Status() (*scard.CardStatus, error)
+	Transmit([]byte) ([]byte, error)
+	Control(code uint32, in []byte) ([]byte, error)
+	GetAttrib(scard.Attrib) ([]byte, error)
+	Reconnect(scard.ShareMode, scard.Protocol, scard.Disposition) error
+	Disconnect(scard.Disposition) error
+}
+
 // Card is an open card, held in a PC/SC transaction so that no other program
 // can put a command between two of ours: secure messaging would not survive
-// it. It is a reader.Transport.
+// it. It is a reader.Transport, a reader.Resetter and a reader.Rejoiner. A card
+// that is left alone for minutes is let go, for others to use.
 type Card struct {
-	name string
-	atr  []byte
-	pc   *scard.Context
+	name    string
+	connect func() (service, error)
+	idle    idleRules
 
 	mu      sync.Mutex // held while the card is being spoken to
-	handle  *scard.Card
+	pc      service
 	closing bool
+	met
+
+	spoken time.Time   // to the card, last
+	rest   *time.Timer // until somebody looks after it
 }
 
 // Connect opens the card on the reader that selector means (see Choose).
@@ -47,37 +68,28 @@ func Connect(ctx context.Context, selector string) (*Card, error) {
 		pc.Release()
 		return nil, err
 	}
-	doing := fmt.Sprintf("open the card on %q", chosen.Name)
-	handle, err := open(ctx, pc, chosen.Name)
-	if err != nil {
-		return nil, translate(doing, err)
+	c := &Card{name: chosen.Name, connect: establish, idle: systemIdleRules()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.open(ctx, pc); err != nil {
+		return nil, translate(fmt.Sprintf("open the card on %q", c.name), err)
 	}
-	status, err := handle.Status()
-	if err != nil {
-		handle.Disconnect(scard.LeaveCard)
-		pc.Release()
-		return nil, translate(doing, err)
-	}
-	return &Card{name: chosen.Name, atr: status.Atr, pc: pc, handle: handle}, nil
+	return c, nil
 }
 
-// open connects and begins the transaction. Both calls wait in the service
-// for as long as another program has a transaction; we wait for `patience`
-// and then say so. After an error the context is released.
-func open(ctx context.Context, pc *scard.Context, name string) (*scard.Card, error) {
+// open connects, begins the transaction and asks card and reader who they are.
+// The first two wait in the service for as long as another program has a
+// transaction; we wait for `patience` and then say so. After an error the
+// context is released. It is called with mu held.
+func (c *Card) open(ctx context.Context, pc service) error {
 	type opened struct {
-		handle *scard.Card
-		err    error
+		met met
+		err error
 	}
 	got := make(chan opened, 1)
 	go func() {
-		handle, err := pc.Connect(name, scard.ShareShared, scard.ProtocolAny)
-		if err == nil {
-			if err = handle.BeginTransaction(); err != nil {
-				handle.Disconnect(scard.LeaveCard)
-			}
-		}
-		got <- opened{handle, err}
+		met, err := meet(pc, c.name)
+		got <- opened{met, err}
 	}()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -86,8 +98,11 @@ func open(ctx context.Context, pc *scard.Context, name string) (*scard.Card, err
 	case o := <-got:
 		if o.err != nil {
 			pc.Release()
+			return o.err
 		}
-		return o.handle, o.err
+		c.pc, c.met = pc, o.met
+		c.resting()
+		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
@@ -97,11 +112,56 @@ func open(ctx context.Context, pc *scard.Context, name string) (*scard.Card, err
 	// go.
 	go func() {
 		if o := <-got; o.err == nil {
-			o.handle.Disconnect(scard.LeaveCard)
+			o.met.handle.Disconnect(scard.LeaveCard)
 		}
 		pc.Release()
 	}()
-	return nil, err
+	return err
+}
+
+// met is an open card with what it and its reader say of themselves.
+type met struct {
+	handle  handle // nil: it was let go
+	atr     []byte
+	way     Interface
+	maxAPDU int
+}
+
+func meet(pc service, name string) (met, error) {
+	h, err := pc.Connect(name)
+	if err != nil {
+		return met{}, err
+	}
+	if p := h.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
+		err = scard.ErrProtoMismatch
+	} else {
+		err = h.BeginTransaction()
+	}
+	var status *scard.CardStatus
+	if err == nil {
+		status, err = h.Status()
+	}
+	if err != nil {
+		h.Disconnect(scard.LeaveCard)
+		return met{}, err
+	}
+	// Drivers that do not know an attribute or a control code answer with an
+	// error, and few know any.
+	get := func(id scard.Attrib) uint32 {
+		raw, err := h.GetAttrib(id)
+		if err != nil {
+			return 0
+		}
+		return attribute(raw)
+	}
+	control := func(code uint32) ([]byte, error) { return h.Control(code, nil) }
+	return met{
+		handle: h, atr: status.Atr,
+		way: interfaceOf(name, status.Atr, attributes{
+			get(scard.AttrCharacteristics), get(scard.AttrChannelId), get(scard.AttrIccTypePerAtr),
+		}),
+		maxAPDU: maxAPDU(control, scard.CtlCode(codeGetFeatures)),
+	}, nil
 }
 
 // Reader is the name of the reader that the card is on.
@@ -109,6 +169,14 @@ func (c *Card) Reader() string { return c.name }
 
 // ATR is the card's answer to reset; a contactless reader makes one up.
 func (c *Card) ATR() []byte { return c.atr }
+
+// Interface tells whether card and reader talk by contacts or without.
+func (c *Card) Interface() Interface { return c.way }
+
+// MaxAPDU is how many octets of data the reader brings across in one APDU, as
+// its driver says (PC/SC part 10): 256 where it knows short APDUs only, 0 where
+// it does not say.
+func (c *Card) MaxAPDU() int { return c.maxAPDU }
 
 // Transmit sends one command. PC/SC cannot take back a command that is under
 // way: when ctx ends first, Transmit returns, and the card is of no further
@@ -134,17 +202,19 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	if !c.mu.TryLock() {
 		return nil, fmt.Errorf("%s: the command before has not ended", doing)
 	}
-	if c.closing {
+	if err := c.usable(); err != nil {
 		c.mu.Unlock()
-		return nil, fmt.Errorf("%s: it is closed", doing)
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	type answer struct {
 		response []byte
 		err      error
 	}
 	got := make(chan answer, 1)
+	c.rest.Stop()
 	go func() {
 		response, err := call()
+		c.resting()
 		c.mu.Unlock() // before the answer is told: the next command may follow at once
 		got <- answer{response, err}
 	}()
@@ -159,23 +229,39 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	}
 }
 
+// usable is called with mu held.
+func (c *Card) usable() error {
+	switch {
+	case c.closing:
+		return errors.New("it is closed")
+	case c.handle == nil:
+		return &lostError{ErrIdle}
+	}
+	return nil
+}
+
 // transmitError says what a failed exchange means. Drivers report a card
 // torn out in the middle of a command as a failure of the line; whether the
-// card is still there tells the two apart.
+// card is still there tells the two apart. Whatever it was, card and program no
+// longer agree on where they are.
 func (c *Card) transmitError(err error) error {
 	doing := fmt.Sprintf("talk to the card on %q", c.name)
+	lost := func(err error) error { return &lostError{err} }
 	for _, gone := range []scard.Error{scard.ErrNoSmartcard, scard.ErrRemovedCard, scard.ErrUnpoweredCard} {
 		if errors.Is(err, gone) {
-			return translate(doing, scard.ErrRemovedCard)
+			return lost(translate(doing, scard.ErrRemovedCard))
 		}
+	}
+	if errors.Is(err, scard.ErrResetCard) {
+		return lost(translate(doing, err))
 	}
 	for _, gone := range []scard.Error{scard.ErrReaderUnavailable, scard.ErrUnknownReader} {
 		if errors.Is(err, gone) {
-			return fmt.Errorf("%s: the reader was unplugged: plug it in and start again: %w", doing, ErrNoReader)
+			return lost(fmt.Errorf("%s: the reader was unplugged: plug it in and start again: %w", doing, ErrNoReader))
 		}
 	}
 	if errors.Is(err, scard.ErrInvalidHandle) {
-		return fmt.Errorf("%s: the smart card service was restarted: start again: %w", doing, ErrNoService)
+		return lost(fmt.Errorf("%s: the smart card service was restarted: start again: %w", doing, ErrNoService))
 	}
 	state := []scard.ReaderState{{Reader: c.name, CurrentState: scard.StatePresent | scard.StateInuse}}
 	for range 2 {
@@ -184,15 +270,20 @@ func (c *Card) transmitError(err error) error {
 			break
 		}
 		if state[0].EventState&scard.StatePresent == 0 {
-			return translate(doing, scard.ErrRemovedCard)
+			return lost(translate(doing, scard.ErrRemovedCard))
 		}
 		state[0].CurrentState = state[0].EventState &^ scard.StateChanged
 	}
 	if errors.Is(err, scard.ErrNotTransacted) || errors.Is(err, scard.ErrCommError) {
-		return translate(doing, scard.ErrUnresponsiveCard)
+		return lost(translate(doing, scard.ErrUnresponsiveCard))
 	}
-	return translate(doing, err)
+	return lost(translate(doing, err))
 }
+
+// lostError marks an error after which the card is not what it was.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() []error { return []error{e.error, reader.ErrCardLost} }
 
 // Reset resets the card and takes the transaction again: a reset ends it.
 func (c *Card) Reset(ctx context.Context) error {
@@ -207,6 +298,123 @@ func (c *Card) Reset(ctx context.Context) error {
 
 // settling is how long the service may take to notice that a card is gone.
 const settling = time.Second
+
+// resting notes that the card was spoken to just now. It is called with mu held.
+func (c *Card) resting() {
+	c.spoken = time.Now()
+	if c.rest == nil {
+		c.rest = time.AfterFunc(c.idle.next(0), c.lookAfter)
+		return
+	}
+	c.rest.Reset(c.idle.next(0))
+}
+
+// lookAfter keeps a card that rests from being reset by the system, or lets it
+// go after too long a rest.
+func (c *Card) lookAfter() {
+	if !c.mu.TryLock() {
+		return // it is being spoken to, and looked after when that ends
+	}
+	defer c.mu.Unlock()
+	if c.closing || c.handle == nil {
+		return
+	}
+	rested := time.Since(c.spoken)
+	if rested >= c.idle.letGoAfter {
+		c.drop()
+		return
+	}
+	// A card that is gone is noticed by the next command.
+	_, _ = c.handle.Status()
+	c.rest.Reset(c.idle.next(rested))
+}
+
+// drop gives up the card and the context; what they say to that matters to
+// nobody. It is called with mu held.
+func (c *Card) drop() {
+	c.rest.Stop()
+	if c.handle != nil {
+		_ = c.handle.Disconnect(scard.ResetCard)
+		_ = c.pc.Release()
+		c.handle = nil
+	}
+}
+
+// Rejoin waits for a card to be on the reader, again or still, and opens it
+// anew, reset. The wait ends with ctx, and survives a reader that is unplugged
+// and put back in the same place and a smart card service that is restarted. It
+// sleeps in SCardGetStatusChange.
+func (c *Card) Rejoin(ctx context.Context) error {
+	doing := fmt.Sprintf("wait for the card on %q", c.name)
+	if !c.mu.TryLock() {
+		return fmt.Errorf("%s: the command before has not ended", doing)
+	}
+	defer c.mu.Unlock()
+	if c.closing {
+		return fmt.Errorf("%s: it is closed", doing)
+	}
+	c.drop()
+	events := make(chan Event)
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan error, 1)
+	w := newWatcher(c.connect, func(e Event) {
+		if e.Reader != c.name {
+			return
+		}
+		select {
+		case events <- e:
+		case <-watching.Done():
+		}
+	})
+	w.everFound = true // the service was there: it is waited for
+	go func() { watched <- w.run(watching) }()
+	defer func() {
+		stop()
+		<-watched
+	}()
+	last := ErrCardRemoved // how it stands with the card
+	for {
+		var now Event
+		select {
+		case now = <-events:
+		case err := <-watched:
+			watched <- err
+			if err == nil {
+				err = waitOver(ctx, last)
+			}
+			return fmt.Errorf("%s: %w", doing, err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", doing, waitOver(ctx, last))
+		}
+		switch {
+		case now.Kind == CardRemoved:
+			last = ErrCardRemoved
+		case now.Kind != CardInserted:
+		case now.Mute:
+			last = ErrCardMute
+		default:
+			pc, err := c.connect()
+			if err == nil {
+				err = c.open(ctx, pc)
+			}
+			if err == nil {
+				return nil
+			}
+			// A card that was only waved at the reader may come to rest yet.
+			if last = translate("open it again", err); errors.Is(last, ErrInUse) {
+				return fmt.Errorf("%s: %w", doing, last)
+			}
+		}
+	}
+}
+
+// waitOver is what a wait comes to that ends without a card.
+func waitOver(ctx context.Context, last error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return last
+}
 
 // Close ends the transaction and resets the card, so that the next program
 // does not find it unlocked. Where a command is still under way, that is left
@@ -230,6 +438,10 @@ func (c *Card) disconnect() error {
 		return nil
 	}
 	c.closing = true
+	if c.handle == nil {
+		return nil
+	}
+	c.rest.Stop()
 	err := c.handle.Disconnect(scard.ResetCard)
 	if e := c.pc.Release(); err == nil {
 		err = e

@@ -16,8 +16,12 @@ func Connect(context.Context, string) (*Card, error) { return nil, ErrNotBuilt }
 // Card cannot come to be in this build.
 type Card struct{}
 
-// Reader, ATR, Transmit and Close have the forms that they have elsewhere.
+// The methods have the forms that they have elsewhere.
 func (*Card) Reader() string                                   { return "" }
 func (*Card) ATR() []byte                                      { return nil }
+func (*Card) Interface() Interface                             { return "" }
+func (*Card) MaxAPDU() int                                     { return 0 }
 func (*Card) Transmit(context.Context, []byte) ([]byte, error) { return nil, ErrNotBuilt }
+func (*Card) Reset(context.Context) error                      { return ErrNotBuilt }
+func (*Card) Rejoin(context.Context) error                     { return ErrNotBuilt }
 func (*Card) Close() error                                     { return nil }

@@ -27,6 +27,9 @@ var (
 	ErrCardRemoved = errors.New("the card was taken off the reader: put it back, leave it there until the end, and try again")
 	ErrCardMute    = errors.New("the card does not answer: take it off, clean it or turn it over, and try again")
 	ErrInUse       = errors.New("another program is using this card: close that program (or the second chipid) and try again")
+	ErrReset       = errors.New("the card was reset in the middle, by another program or by the computer: close other programs that use cards and try again")
+	ErrIdle        = errors.New("nothing was asked of the card for minutes, so it was let go: try again")
+	ErrNoCommands  = errors.New("this card takes no commands: it is no ID card; put one on the reader and try again")
 	ErrNotBuilt    = errors.New("this chipid was built without PC/SC: build it with CGO_ENABLED=1 and libpcsclite-dev")
 )
 
@@ -38,6 +41,10 @@ type Reader struct {
 	Mute    bool   `json:"mute,omitempty"`  // there is a card and it does not answer
 	InUse   bool   `json:"inUse,omitempty"` // some program has the card open
 	ATR     []byte `json:"-"`
+
+	// Interface is that of the card, or of the reader where there is none, as
+	// far as the answer to reset and the reader's name tell.
+	Interface Interface `json:"interface,omitempty"`
 }
 
 // EventKind says what Watch saw.
@@ -61,6 +68,8 @@ type Event struct {
 	Reader string
 	ATR    []byte // of the card, with CardInserted
 	Mute   bool   // with CardInserted: the card does not answer
+
+	Interface Interface // with CardInserted: how it is reached, as far as known
 }
 
 // NoSuchReaderError is ErrNoReader where there are readers, but none of that

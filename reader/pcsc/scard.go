@@ -29,10 +29,11 @@ func translate(doing string, err error) error {
 		scard.ErrNoSmartcard:        ErrNoCard,
 		scard.ErrNotReady:           ErrNoCard,
 		scard.ErrRemovedCard:        ErrCardRemoved,
-		scard.ErrResetCard:          ErrInUse, // only another program resets a card that is ours
+		scard.ErrResetCard:          ErrReset,
 		scard.ErrUnresponsiveCard:   ErrCardMute,
 		scard.ErrUnpoweredCard:      ErrCardMute,
 		scard.ErrUnsupportedCard:    ErrCardMute,
+		scard.ErrProtoMismatch:      ErrNoCommands,
 		scard.ErrSharingViolation:   ErrInUse,
 	}[code]
 	if meant == nil {
@@ -46,13 +47,28 @@ func translate(doing string, err error) error {
 type service interface {
 	ListReaders() ([]string, error)
 	GetStatusChange(states []scard.ReaderState, timeout time.Duration) error
+	Connect(reader string) (handle, error)
 	Cancel() error
 	Release() error
 }
 
-func establish() (*scard.Context, error) {
-	ctx, err := scard.EstablishContext()
-	return ctx, translate("reach the smart card service", err)
+// systemService is the service of this machine.
+type systemService struct{ *scard.Context }
+
+func (s systemService) Connect(reader string) (handle, error) {
+	h, err := s.Context.Connect(reader, scard.ShareShared, scard.ProtocolAny)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func establish() (service, error) {
+	pc, err := scard.EstablishContext()
+	if err != nil {
+		return nil, translate("reach the smart card service", err)
+	}
+	return systemService{pc}, nil
 }
 
 // List gives the readers there are, in the order of the service, and what is
@@ -93,6 +109,9 @@ func list(pc service) ([]Reader, error) {
 			Mute:    s.EventState&scard.StateMute != 0,
 			InUse:   s.EventState&(scard.StateInuse|scard.StateExclusive) != 0,
 			ATR:     s.Atr,
+			// To ask the driver, the card would have to be opened, which disturbs
+			// whoever uses it.
+			Interface: interfaceOf(s.Reader, s.Atr, attributes{}),
 		}
 	}
 	return readers, nil

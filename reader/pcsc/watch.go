@@ -20,15 +20,13 @@ const newReaders = `\\?PnP?\Notification`
 // between changes and wakes for nothing else. A service that stops or is
 // restarted is waited for; a service that was never there is ErrNoService.
 func Watch(ctx context.Context, report func(Event)) error {
-	w := watcher{
-		report: report,
-		connect: func() (service, error) {
-			pc, err := establish()
-			if err != nil {
-				return nil, err
-			}
-			return pc, nil
-		},
+	return newWatcher(establish, report).run(ctx)
+}
+
+func newWatcher(connect func() (service, error), report func(Event)) *watcher {
+	return &watcher{
+		report:  report,
+		connect: connect,
 		pause: func(ctx context.Context, d time.Duration) {
 			t := time.NewTimer(d)
 			defer t.Stop()
@@ -38,7 +36,6 @@ func Watch(ctx context.Context, report func(Event)) error {
 			}
 		},
 	}
-	return w.run(ctx)
 }
 
 // The service gives no sign when it comes back, so this one thing is asked
@@ -60,16 +57,18 @@ type watcher struct {
 	connect func() (service, error)
 	pause   func(context.Context, time.Duration)
 	states  []scard.ReaderState // of the readers last seen
+
+	everFound bool // the service has been there: it will be again
 }
 
 func (w *watcher) run(ctx context.Context) error {
-	pause, everFound, lost := firstPause, false, false
+	pause, lost := firstPause, false
 	for ctx.Err() == nil {
 		pc, err := w.connect()
 		if err != nil {
 			// A service that is coming down or up gives all kinds of errors,
 			// ErrNoAccess among them: only the first connection can tell.
-			if !everFound {
+			if !w.everFound {
 				return err
 			}
 			w.pause(ctx, pause)
@@ -79,7 +78,7 @@ func (w *watcher) run(ctx context.Context) error {
 		if lost {
 			w.report(Event{Kind: ServiceFound})
 		}
-		everFound, lost, pause = true, false, firstPause
+		w.everFound, lost, pause = true, false, firstPause
 		err = w.follow(ctx, pc)
 		pc.Release()
 		if ctx.Err() != nil {
@@ -230,7 +229,10 @@ func (w *watcher) changed(known *scard.ReaderState, now scard.ReaderState) {
 		w.report(Event{Kind: CardRemoved, Reader: known.Reader})
 	}
 	if isThere && (!wasThere || swapped) {
-		w.report(Event{Kind: CardInserted, Reader: known.Reader, ATR: now.Atr, Mute: after&scard.StateMute != 0})
+		w.report(Event{
+			Kind: CardInserted, Reader: known.Reader, ATR: now.Atr, Mute: after&scard.StateMute != 0,
+			Interface: interfaceOf(known.Reader, now.Atr, attributes{}),
+		})
 	}
 	const busy = scard.StateInuse | scard.StateExclusive
 	if isThere && wasThere && !swapped && (before&busy != 0) != (after&busy != 0) {

@@ -106,6 +106,8 @@ func (s *scripted) fill(states []scard.ReaderState) bool {
 	return news
 }
 
+func (s *scripted) Connect(string) (handle, error) { return nil, scard.ErrNoSmartcard }
+
 func (s *scripted) Cancel() error  { return nil }
 func (s *scripted) Release() error { return nil }
 
@@ -215,6 +217,8 @@ func TestTranslate(t *testing.T) {
 		scard.ErrUnknownReader:      ErrNoReader,
 		scard.ErrUnresponsiveCard:   ErrCardMute,
 		scard.ErrSecurityViolation:  ErrNoAccess,
+		scard.ErrResetCard:          ErrReset,
+		scard.ErrProtoMismatch:      ErrNoCommands,
 		scard.ErrInsufficientBuffer: scard.ErrInsufficientBuffer,
 	} {
 		err := translate("open the card", fmt.Errorf("wrapped: %w", code))

@@ -1,0 +1,418 @@
+//go:build windows || cgo
+
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ebfe/scard"
+
+	"chipid/reader"
+)
+
+// desk is a smart card service of one reader, with a person who puts cards on
+// it and takes them off.
+type desk struct {
+	mu       sync.Mutex
+	state    scard.StateFlag // without the counter
+	count    int             // of insertions and removals
+	changed  chan struct{}   // closed with each change
+	down     bool            // the service does not run
+	connect  func() error    // what Connect comes to; nil: a card
+	protocol scard.Protocol
+
+	began    time.Time
+	calls    []string // what was asked of cards, with the second it was asked in
+	attrib   map[scard.Attrib][]byte
+	controls map[uint32][]byte
+	fail     error // what Transmit comes to
+	contexts int   // open ones
+}
+
+const deskReader = "Desk 00 00"
+
+func newDesk() *desk {
+	return &desk{state: scard.StatePresent, changed: make(chan struct{}), began: time.Now(), protocol: scard.ProtocolT1}
+}
+
+func (d *desk) note(call string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls = append(d.calls, fmt.Sprintf("%s %.0f", call, time.Since(d.began).Seconds()))
+}
+
+func (d *desk) asked() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
+}
+
+func (d *desk) change(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+	d.count++
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (d *desk) put(state scard.StateFlag) { d.change(func() { d.state = state }) }
+
+// establish is what the package's establish is on a real machine.
+func (d *desk) establish() (service, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.down {
+		return nil, fmt.Errorf("reach it: %w", ErrNoService)
+	}
+	d.contexts++
+	return &deskContext{desk: d, cancel: make(chan struct{}, 1)}, nil
+}
+
+type deskContext struct {
+	*desk
+	cancel   chan struct{}
+	released bool
+}
+
+func (c *deskContext) ListReaders() ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, scard.ErrNoService
+	}
+	return []string{deskReader}, nil
+}
+
+func (c *deskContext) GetStatusChange(states []scard.ReaderState, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		down, now, changed, news := c.down, c.state|scard.StateFlag(c.count)<<16, c.changed, false
+		c.mu.Unlock()
+		if down {
+			return scard.ErrNoService
+		}
+		for i := range states {
+			if states[i].Reader != deskReader {
+				states[i].EventState = states[i].CurrentState
+				continue
+			}
+			states[i].EventState, states[i].Atr = now, plastic
+			if states[i].CurrentState != now {
+				states[i].EventState |= scard.StateChanged
+				news = true
+			}
+		}
+		if news {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-c.cancel:
+			return scard.ErrCancelled
+		case <-timer.C:
+			return scard.ErrTimeout
+		}
+	}
+}
+
+func (c *deskContext) Connect(name string) (handle, error) {
+	c.mu.Lock()
+	fail := c.desk.connect
+	c.mu.Unlock()
+	if fail != nil {
+		if err := fail(); err != nil {
+			return nil, err
+		}
+	}
+	c.note("connect")
+	return deskCard{c.desk}, nil
+}
+
+func (c *deskContext) Cancel() error {
+	select {
+	case c.cancel <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (c *deskContext) Release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.released {
+		return scard.ErrInvalidHandle
+	}
+	c.released = true
+	c.contexts--
+	return nil
+}
+
+type deskCard struct{ *desk }
+
+var plastic = []byte{0x3B, 0x80, 0x80, 0x01, 0x01}
+
+func (c deskCard) ActiveProtocol() scard.Protocol         { return c.protocol }
+func (c deskCard) BeginTransaction() error                { return nil }
+func (c deskCard) EndTransaction(scard.Disposition) error { return nil }
+func (c deskCard) Status() (*scard.CardStatus, error) {
+	c.note("status")
+	return &scard.CardStatus{Atr: plastic}, nil
+}
+
+func (c deskCard) Transmit([]byte) ([]byte, error) {
+	c.note("transmit")
+	if c.fail != nil {
+		return nil, c.fail
+	}
+	return []byte{0x90, 0x00}, nil
+}
+
+func (c deskCard) Control(code uint32, _ []byte) ([]byte, error) {
+	if raw, ok := c.controls[code]; ok {
+		return raw, nil
+	}
+	return nil, scard.ErrUnsupportedFeature
+}
+
+func (c deskCard) GetAttrib(id scard.Attrib) ([]byte, error) {
+	if raw, ok := c.attrib[id]; ok {
+		return raw, nil
+	}
+	return nil, scard.ErrUnsupportedFeature
+}
+
+func (c deskCard) Reconnect(scard.ShareMode, scard.Protocol, scard.Disposition) error { return nil }
+func (c deskCard) Disconnect(d scard.Disposition) error {
+	c.note("disconnect")
+	return nil
+}
+
+func (d *desk) open(t *testing.T, rules idleRules) *Card {
+	t.Helper()
+	c := &Card{name: deskReader, connect: d.establish, idle: rules}
+	pc, err := d.establish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.open(t.Context(), pc); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// closed ends a test: everything that was opened is released.
+func (d *desk) closed(t *testing.T, c *Card) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Errorf("close once more: %v", err)
+	}
+	if d.contexts != 0 {
+		t.Errorf("%d contexts are still open", d.contexts)
+	}
+}
+
+func TestMeet(t *testing.T) {
+	d := newDesk()
+	d.attrib = map[scard.Attrib][]byte{scard.AttrCharacteristics: {8, 0, 0, 0}}
+	d.controls = map[uint32][]byte{
+		scard.CtlCode(3400): octets(t, gemaltoFeatures),
+		0x42330012:          octets(t, gemaltoProperties),
+	}
+	c := d.open(t, systemIdleRules())
+	if c.Interface() != Contactless || c.MaxAPDU() != 65536 || c.Reader() != deskReader || string(c.ATR()) != string(plastic) {
+		t.Errorf("%s, %d octets, %q, ATR %X", c.Interface(), c.MaxAPDU(), c.Reader(), c.ATR())
+	}
+	d.closed(t, c)
+
+	d.protocol = scard.ProtocolUndefined
+	pc, err := d.establish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := new(Card).open(t.Context(), pc); !errors.Is(err, scard.ErrProtoMismatch) || d.contexts != 0 {
+		t.Errorf("a card of no protocol: %v, %d contexts open", err, d.contexts)
+	}
+}
+
+// While nobody speaks to the card, the system is kept from taking it for
+// forgotten, and no card is held for ever.
+func TestIdle(t *testing.T) {
+	for name, test := range map[string]struct {
+		rules idleRules
+		want  []string
+	}{
+		"Windows": {
+			idleRules{touchEvery: 2 * time.Second, letGoAfter: 9 * time.Second},
+			// A transmission at second 5 puts all that follows off.
+			[]string{"connect 0", "status 0", "status 2", "status 4", "transmit 5", "status 7", "status 9", "status 11", "status 13", "disconnect 14"},
+		},
+		"elsewhere": {
+			idleRules{letGoAfter: 9 * time.Second},
+			[]string{"connect 0", "status 0", "transmit 5", "disconnect 14"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				c := d.open(t, test.rules)
+				time.Sleep(5 * time.Second)
+				if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if asked := d.asked(); !slices.Equal(asked, test.want) {
+					t.Errorf("asked %q\nwant  %q", asked, test.want)
+				}
+				_, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0})
+				if !errors.Is(err, ErrIdle) || !errors.Is(err, reader.ErrCardLost) {
+					t.Errorf("after it was let go: %v", err)
+				}
+				// It can be had again, as after any other loss.
+				if err := c.Rejoin(t.Context()); err != nil {
+					t.Errorf("have it again: %v", err)
+				}
+				if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+					t.Errorf("after it is had again: %v", err)
+				}
+				d.closed(t, c)
+			})
+		})
+	}
+	// Windows waits five seconds.
+	if rules := systemIdleRules(); rules.touchEvery >= 5*time.Second || rules.letGoAfter < time.Minute {
+		t.Errorf("%+v", rules)
+	}
+}
+
+func TestRejoin(t *testing.T) {
+	at := func(d *desk, after time.Duration, do func()) { time.AfterFunc(after, do) }
+	for name, test := range map[string]struct {
+		person func(d *desk)
+		limit  time.Duration // 0: ten seconds
+		after  time.Duration // when the card is had again
+		want   error
+	}{
+		"put back after four seconds": {
+			person: func(d *desk) { d.put(scard.StateEmpty); at(d, 4*time.Second, func() { d.put(scard.StatePresent) }) },
+			after:  4 * time.Second,
+		},
+		"never gone": {person: func(*desk) {}},
+		"not put back": {
+			person: func(d *desk) { d.put(scard.StateEmpty) },
+			after:  10 * time.Second, want: ErrCardRemoved,
+		},
+		"waved at the reader before": {
+			person: func(d *desk) {
+				d.put(scard.StateEmpty)
+				d.connect = func() error { return scard.ErrUnresponsiveCard }
+				at(d, 1*time.Second, func() { d.put(scard.StatePresent) })
+				at(d, 2*time.Second, func() { d.put(scard.StateEmpty) })
+				at(d, 3*time.Second, func() { d.mu.Lock(); d.connect = nil; d.mu.Unlock(); d.put(scard.StatePresent) })
+			},
+			after: 3 * time.Second,
+		},
+		"mute to the end": {
+			person: func(d *desk) {
+				d.put(scard.StateEmpty)
+				d.connect = func() error { return scard.ErrUnresponsiveCard }
+				at(d, 1*time.Second, func() { d.put(scard.StatePresent) })
+			},
+			after: 10 * time.Second, want: ErrCardMute,
+		},
+		"mute, as the service says": {
+			person: func(d *desk) { d.put(scard.StatePresent | scard.StateMute) },
+			after:  10 * time.Second, want: ErrCardMute,
+		},
+		"mute and taken off": {
+			person: func(d *desk) {
+				d.put(scard.StatePresent | scard.StateMute)
+				at(d, time.Second, func() { d.put(scard.StateEmpty) })
+			},
+			after: 10 * time.Second, want: ErrCardRemoved,
+		},
+		"taken by another program": {
+			person: func(d *desk) { d.connect = func() error { return scard.ErrSharingViolation } },
+			want:   ErrInUse,
+		},
+		"the service is restarted": {
+			person: func(d *desk) {
+				d.change(func() { d.down = true })
+				at(d, 3*time.Second, func() { d.change(func() { d.down = false }) })
+			},
+			after: 3750 * time.Millisecond, // asked for after 0.25, 0.75, 1.75 and 3.75 seconds
+		},
+		"the service stays away": {
+			person: func(d *desk) { d.change(func() { d.down = true }) },
+			after:  10 * time.Second, want: ErrCardRemoved,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				c := d.open(t, idleRules{letGoAfter: time.Hour})
+				d.fail = scard.ErrRemovedCard
+				_, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0})
+				if !errors.Is(err, ErrCardRemoved) || !errors.Is(err, reader.ErrCardLost) {
+					t.Fatalf("torn out: %v", err)
+				}
+				d.fail = nil
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				start := time.Now()
+				test.person(d)
+				err = c.Rejoin(ctx)
+				if took := time.Since(start); !errors.Is(err, test.want) || took != test.after {
+					t.Errorf("after %s: %v; want %v after %s", took, err, test.want, test.after)
+				}
+				_, err = c.Transmit(t.Context(), []byte{0, 0, 0, 0})
+				if (err == nil) != (test.want == nil) {
+					t.Errorf("command after that: %v", err)
+				}
+				d.closed(t, c)
+				if err := c.Rejoin(t.Context()); err == nil {
+					t.Error("a closed card came back")
+				}
+			})
+		})
+	}
+}
+
+// Each failure of a command after which card and program no longer agree is
+// told as one, whatever it was.
+func TestLost(t *testing.T) {
+	for code, want := range map[scard.Error]error{
+		scard.ErrRemovedCard:       ErrCardRemoved,
+		scard.ErrUnpoweredCard:     ErrCardRemoved,
+		scard.ErrReaderUnavailable: ErrNoReader,
+		scard.ErrInvalidHandle:     ErrNoService,
+		scard.ErrResetCard:         ErrReset,
+		scard.ErrNotTransacted:     ErrCardMute,
+		scard.ErrInternalError:     scard.ErrInternalError,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk()
+			c := d.open(t, systemIdleRules())
+			d.fail = code
+			_, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0})
+			if !errors.Is(err, want) || !errors.Is(err, reader.ErrCardLost) {
+				t.Errorf("%v: %v", code, err)
+			}
+			d.closed(t, c)
+		})
+	}
+}
