@@ -158,25 +158,35 @@ func (c *Chip) setPACE(data []byte) iso7816.StatusWord {
 // offeredPACE finds in EF.CardAccess what the terminal asks for. It has to say
 // which domain parameters only where there is a choice.
 func (c *Chip) offeredPACE(values map[tlv.Tag][]byte) (pace.Offer, bool) {
+	if c.offers == nil {
+		c.offers = c.readOffers()
+	}
+	id, chosen := values[doParameters]
+	for _, offer := range c.offers {
+		if chosen && !(offer.Info.HasParameterID && new(big.Int).SetBytes(id).Cmp(big.NewInt(int64(offer.Info.ParameterID))) == 0) {
+			continue
+		}
+		if isProtocol(values[doProtocol], offer.Info.Protocol) {
+			return offer, true
+		}
+	}
+	return pace.Offer{}, false
+}
+
+// readOffers is done once: the file of a locked chip does not change, and to judge
+// domain parameters of its own takes time.
+func (c *Chip) readOffers() []pace.Offer {
 	for _, e := range c.eeprom.Files {
 		if e.File != lds.EFCardAccess {
 			continue
 		}
 		infos, err := lds.DecodeCardAccess(e.Content)
 		if err != nil {
-			return pace.Offer{}, false
+			return nil
 		}
-		id, chosen := values[doParameters]
-		for _, offer := range pace.Offers(infos) {
-			if chosen && !(offer.Info.HasParameterID && new(big.Int).SetBytes(id).Cmp(big.NewInt(int64(offer.Info.ParameterID))) == 0) {
-				continue
-			}
-			if isProtocol(values[doProtocol], offer.Info.Protocol) {
-				return offer, true
-			}
-		}
+		return pace.Offers(infos)
 	}
-	return pace.Offer{}, false
+	return nil
 }
 
 // mappingKey is the key that the chip authentication mapping proves: the one

@@ -111,6 +111,8 @@ type Chip struct {
 	inEffect  []habit // the rows of both, once they are known
 	forgotten int     // sessions that a habit has lost
 
+	offers []pace.Offer // of EF.CardAccess, once they are asked for
+
 	session
 }
 

@@ -52,9 +52,7 @@ func (p DomainParameters) Agreement() KeyAgreement {
 }
 
 // Known tells whether the parameters are ones that everybody may know to be
-// sound: a named curve, a standardised group. EF.CardAccess is not signed, and
-// unsound parameters give the password away, so PACE takes no others (Doc
-// 9303-11 §9.2.2).
+// sound: a named curve, a standardised group. Others are the issuer's own.
 func (p DomainParameters) Known() bool {
 	if p.Group != nil {
 		_, ok := p.Group.DomainParameterID()
@@ -70,12 +68,18 @@ var (
 	oidECPublicKey            = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 )
 
-// ParseKnownParameters is ParseDomainParameters for what nobody has signed: it
-// takes Known parameters only, and does no work on others that counts.
-func ParseKnownParameters(algorithm []byte) (DomainParameters, error) {
-	p, err := parseParameters(algorithm, dh.ParseStandardised)
-	if err == nil && !p.Known() {
-		err = fmt.Errorf("domain parameters that nobody knows to be sound: %w", cert.ErrUnsupported)
+// minUnsignedCurve is the length that the order of a curve of nobody's table must
+// have: that of the weakest curve in the table that is still good.
+const minUnsignedCurve = 224
+
+// ParseUnsignedParameters is ParseDomainParameters for what nobody has signed. It
+// takes Known parameters, and others where they are sound and strong enough for
+// whoever may have chosen them; the bounds also keep the work of judging small.
+// Package pace says what depends on it.
+func ParseUnsignedParameters(algorithm []byte) (DomainParameters, error) {
+	p, err := parseParameters(algorithm, dh.ParseUnsigned)
+	if err == nil && p.Curve != nil && !p.Known() && p.Curve.BitSize() < minUnsignedCurve {
+		return DomainParameters{}, fmt.Errorf("domain parameters: a curve of %d bits that is in no table: %w", p.Curve.BitSize(), cert.ErrUnsupported)
 	}
 	return p, err
 }

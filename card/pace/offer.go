@@ -25,15 +25,26 @@ type Offer struct {
 	// Ambiguous says that the chip has more than one set of domain parameters,
 	// so that MSE:Set AT must name the choice (Doc 9303-11 §4.4.4.1).
 	Ambiguous bool
+
+	judge func() (lds.DomainParameters, error) // of Explicit, once; nil: whenever asked
 }
 
 // Offers lists what EF.CardAccess offers, in its order, what this package does
-// not speak included: see Supported.
+// not speak included: see Supported. Explicit parameters are judged when they are
+// first needed, once for all the offers over them.
 func Offers(infos lds.SecurityInfos) []Offer {
 	var offers []Offer
 	sets := map[string]bool{}
+	judges := map[string]func() (lds.DomainParameters, error){}
 	for _, info := range infos.PACE {
 		o := Offer{Info: info, Explicit: explicit(infos.PACEDomainParameters, info)}
+		if o.Explicit != nil {
+			o.judge = judges[string(o.Explicit)]
+			if o.judge == nil {
+				o.judge = judgeOnce(o.Explicit, len(judges))
+				judges[string(o.Explicit)] = o.judge
+			}
+		}
 		sets[fmt.Sprintf("%t %d %x", info.HasParameterID, info.ParameterID, o.Explicit)] = true
 		offers = append(offers, o)
 	}
@@ -69,16 +80,13 @@ func (o Offer) Supported() error {
 	return err
 }
 
-// parameters finds the group of an offer. EF.CardAccess is not signed: whoever
-// answers for a chip could offer a group in which logarithms are easy, and
-// learn the password. So explicit parameters are taken only if they are those
-// of a named curve or a standardised group (Doc 9303-11 §9.2.2, note).
+// parameters finds the group of an offer; explicit.go says which are taken.
 func (o Offer) parameters() (lds.DomainParameters, error) {
 	var p lds.DomainParameters
 	switch {
 	case o.Explicit != nil:
 		var err error
-		if p, err = lds.ParseKnownParameters(o.Explicit); err != nil {
+		if p, err = o.judged(); err != nil {
 			return p, fmt.Errorf("%w: %s over explicit domain parameters: %w", ErrUnsupported, o.Name(), err)
 		}
 	case !o.Info.HasParameterID:

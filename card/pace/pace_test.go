@@ -309,9 +309,7 @@ func TestUnsupported(t *testing.T) {
 		"1.2.3":                 change(func(o *Offer) { o.Info.Protocol = []int{1, 2, 3} }),
 		"names no key":          {Info: lds.PACEInfo{Protocol: lds.OIDPACE(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128), Version: 2}, Explicit: p256},
 		"explicit domain":       change(func(o *Offer) { o.Explicit = []byte{0x30, 0} }),
-		"knows to be sound":     change(func(o *Offer) { o.Explicit = explicitCurve(t, unnamedCurve(t)) }),
 		"4.0.4":                 change(func(o *Offer) { o.Info.Protocol = []int{4, 0, 4} }),
-		"nobody knows":          {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: explicitGroup(t)},
 		"over explicit":         {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: []byte{0x30, 1, 5}},
 		"PACE-DH-GM-AES-CBC-CM": {Info: variant(lds.DH, lds.GenericMapping, iso7816.AES128, 40).Info, Explicit: p256},
 	} {

@@ -52,42 +52,6 @@ func explicitCurve(t testing.TB, c *curve.Curve) []byte {
 	return b.BytesOrPanic()
 }
 
-// unnamedCurve is a sound curve, isomorphic to brainpoolP256r1, that is in
-// nobody's table.
-func unnamedCurve(t testing.TB) *curve.Curve {
-	t.Helper()
-	p := curve.BrainpoolP256r1().Params()
-	power := func(x *big.Int, n int) *big.Int {
-		z := new(big.Int).Set(x)
-		for range n {
-			z.Mul(z, big.NewInt(3)).Mod(z, p.P)
-		}
-		return z
-	}
-	var b cryptobyte.Builder
-	size := (p.P.BitLen() + 7) / 8
-	octets := func(x *big.Int) []byte { return x.FillBytes(make([]byte, size)) }
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1Int64(1)
-		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 10045, 1, 1})
-			b.AddASN1BigInt(p.P)
-		})
-		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1OctetString(octets(power(p.A, 4)))
-			b.AddASN1OctetString(octets(power(p.B, 6)))
-		})
-		b.AddASN1OctetString(append(append([]byte{4}, octets(power(p.Gx, 2))...), octets(power(p.Gy, 3))...))
-		b.AddASN1BigInt(p.N)
-		b.AddASN1Int64(1)
-	})
-	c, _, err := curve.ParseParameters(b.BytesOrPanic())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // explicitGroup is an AlgorithmIdentifier of a group that is sound, as far as
 // can be told, and not a standardised one.
 func explicitGroup(t testing.TB) []byte {

@@ -144,12 +144,32 @@ func IsAlgorithm(oid asn1.ObjectIdentifier) bool { return oid.Equal(oidPKCS3) ||
 // standardised group are recognised as that group.
 func ParseAlgorithm(der []byte) (*Group, error) { return parseAlgorithm(der, judge) }
 
-// ParseStandardised is ParseAlgorithm for parameters that nobody has signed.
-// What is not a standardised group is refused before any work is done on it:
-// to judge a group of 4096 bits takes a second or two.
-func ParseStandardised(der []byte) (*Group, error) {
-	return parseAlgorithm(der, func(_, _, _ *big.Int, _ int) (*Group, error) {
-		return nil, fmt.Errorf("%w: those of no standardised group, that nobody knows to be sound", ErrInvalidParameters)
+// Bounds of a group that nobody has signed: as strong as the weaker of the
+// standardised groups of 2048 bits, and no larger than can be judged, and computed
+// in, while somebody waits.
+const (
+	minUnsigned, maxUnsigned = 2048, 3072
+	minUnsignedOrder         = 224
+)
+
+// ParseUnsigned is ParseAlgorithm for parameters that nobody has signed: whoever
+// answers for a card may have chosen them. The standardised groups are taken, and
+// others of 2048 to 3072 bits that are sound and whose order is known, so that
+// public values can be checked. What is out of bounds is refused before any work
+// is done on it.
+func ParseUnsigned(der []byte) (*Group, error) {
+	return parseAlgorithm(der, func(p, g, q *big.Int, length int) (*Group, error) {
+		switch {
+		case p.BitLen() < minUnsigned || p.BitLen() > maxUnsigned:
+			return nil, fmt.Errorf("%w: p has %d bits, of %d to %d that are taken unsigned", ErrInvalidParameters, p.BitLen(), minUnsigned, maxUnsigned)
+		case q != nil && q.BitLen() < minUnsignedOrder:
+			return nil, fmt.Errorf("%w: the order has %d bits, unsigned it takes %d", ErrInvalidParameters, q.BitLen(), minUnsignedOrder)
+		}
+		group, err := judge(p, g, q, length)
+		if err == nil && !group.OrderKnown() {
+			return nil, fmt.Errorf("%w: the order of the generator is not known", ErrInvalidParameters)
+		}
+		return group, err
 	})
 }
 
@@ -215,8 +235,9 @@ func recognise(p, g, q *big.Int, length int, judge judgement) (*Group, error) {
 	return judge(p, g, q, length)
 }
 
-// primalityRounds on top of the Baillie-PSW test, of which no composite number
-// is known that passes it. The numbers stand in a key that an issuer has signed,
+// primalityRounds on top of the Baillie-PSW test. No composite number is known
+// that passes that test, not even one made for it: unlike the bases of Miller and
+// Rabin's, which can be foreseen, it cannot be prepared for. The numbers stand in a key that an issuer has signed,
 // but a reader meets the key before the signature, and a chip can show many.
 const primalityRounds = 1
 
