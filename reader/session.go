@@ -413,8 +413,8 @@ func (s *Session) size(f lds.File, first []byte) (int, error) {
 	if tag != tlv.Tag(f.Tag()) {
 		return 0, fmt.Errorf("%w: it begins with tag %s, not %02X", ErrFile, tag, f.Tag())
 	}
-	if header+length > s.maxFile {
-		return 0, fmt.Errorf("%w: it claims %d octets, %d are taken at most", ErrFile, header+length, s.maxFile)
+	if length > s.maxFile-header { // a sum could overflow where an int has 32 bits
+		return 0, fmt.Errorf("%w: it claims %d octets, %d are taken at most", ErrFile, length, s.maxFile)
 	}
 	return header + length, nil
 }
@@ -542,7 +542,8 @@ func (s *Session) readOnce(ctx context.Context, at position, want int) ([]byte, 
 	if err != nil || tag != tagDiscretionary {
 		return nil, fmt.Errorf("%w: an answer to READ BINARY with odd instruction without DO'53'", ErrFile)
 	}
-	return r.Data[header:min(header+length, len(r.Data))], nil
+	value := r.Data[header:]
+	return value[:min(length, len(value))], nil
 }
 
 // Data objects of READ BINARY with odd instruction.

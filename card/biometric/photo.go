@@ -105,7 +105,7 @@ func decodePhoto(data []byte) (Info, image.Image, error) {
 	}
 	info := Info{Format: JPEG, Width: config.Width, Height: config.Height}
 	switch {
-	case config.Width*config.Height > MaxPhotoPixels:
+	case int64(config.Width)*int64(config.Height) > MaxPhotoPixels:
 		return info, nil, fmt.Errorf("%w: %d × %d pixels; at most %d million", ErrPhotoTooLarge, config.Width, config.Height, MaxPhotoPixels/1_000_000)
 	case config.Width < MinPhotoWidth || config.Height < MinPhotoHeight:
 		return info, nil, fmt.Errorf("%w: %d × %d pixels; at least %d × %d", ErrPhotoTooSmall, config.Width, config.Height, MinPhotoWidth, MinPhotoHeight)
