@@ -26,8 +26,10 @@ func newReaderListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the readers",
-		Long: `Lists the readers with their numbers, and the answer to reset (ATR) of the card
-on each. Other commands take the number, the name or part of it with --reader.`,
+		Long: `Lists the readers with their numbers, and what is on each: whether card and reader
+talk by contacts or without, and the answer to reset (ATR). A card with both kinds
+may hold an ID document on one of them only. Other commands take the number, the
+name, a pattern such as '*PICC*' or part of the name with --reader.`,
 		Example: `  chipid reader list
   chipid reader list --json`,
 		Args: exactArgs(),
@@ -39,11 +41,12 @@ on each. Other commands take the number, the name or part of it with --reader.`,
 			if a.asJSON {
 				type reader struct {
 					pcsc.Reader
-					ATR string `json:"atr,omitempty"`
+					ATR         string `json:"atr,omitempty"`
+					StorageCard string `json:"storageCard,omitempty"`
 				}
 				out := make([]reader, len(readers))
 				for i, r := range readers {
-					out[i] = reader{r, fmt.Sprintf("%X", r.ATR)}
+					out[i] = reader{r, fmt.Sprintf("%X", r.ATR), pcsc.StorageCard(r.ATR)}
 				}
 				return a.printJSON(map[string]any{"readers": out})
 			}
@@ -60,16 +63,32 @@ on each. Other commands take the number, the name or part of it with --reader.`,
 
 func (a *app) describeReader(r pcsc.Reader) string {
 	switch {
+	case !r.Present && r.Interface == pcsc.Contactless:
+		return a.say("không có thẻ (đầu đọc không tiếp xúc)", "no card (contactless reader)")
 	case !r.Present:
 		return a.say("không có thẻ", "no card")
 	case r.Mute:
-		return a.say("thẻ không phản hồi", "a card that does not answer")
+		return a.say("thẻ không phản hồi: hãy lấy ra, lau sạch hoặc lật mặt thẻ", "a card that does not answer: take it off, clean it or turn it over")
 	}
-	text := fmt.Sprintf("%s, ATR %X", a.say("có thẻ", "card"), r.ATR)
+	text := fmt.Sprintf("%s, ATR %X", a.describeCard(r.Interface, r.ATR), r.ATR)
 	if r.InUse {
-		text += a.say(", đang được chương trình khác dùng", ", in use")
+		text += a.say(", đang được chương trình khác dùng", ", in use by another program")
 	}
 	return text
+}
+
+// describeCard says what kind of card an answer to reset is of.
+func (a *app) describeCard(way pcsc.Interface, atr []byte) string {
+	if kind := pcsc.StorageCard(atr); kind != "" {
+		return fmt.Sprintf(a.say("thẻ nhớ %s, không phải thẻ căn cước", "a %s memory card, no ID card"), kind)
+	}
+	switch way {
+	case pcsc.Contact:
+		return a.say("thẻ tiếp xúc", "contact card")
+	case pcsc.Contactless:
+		return a.say("thẻ không tiếp xúc", "contactless card")
+	}
+	return a.say("có thẻ", "card")
 }
 
 func newReaderWatchCommand(a *app) *cobra.Command {
@@ -78,7 +97,8 @@ func newReaderWatchCommand(a *app) *cobra.Command {
 		Short: "Tell when readers and cards come and go",
 		Long: `Prints a line for each reader and card that is there, and then for each change,
 until it is interrupted. With --json each line is an object. Unplugged readers
-and a restarted smart card service are survived.`,
+and a restarted smart card service are survived. Nothing is asked of the cards, and
+between two changes the program sleeps.`,
 		Example: `  chipid reader watch
   chipid reader watch --json | jq .event`,
 		Args: exactArgs(),
@@ -98,12 +118,17 @@ func (a *app) tellEvent(e pcsc.Event) error {
 	at := a.now()
 	if a.asJSON {
 		return json.NewEncoder(a.out).Encode(struct {
-			Time   string         `json:"time"`
-			Event  pcsc.EventKind `json:"event"`
-			Reader string         `json:"reader,omitempty"`
-			ATR    string         `json:"atr,omitempty"`
-			Mute   bool           `json:"mute,omitempty"`
-		}{at.UTC().Format("2006-01-02T15:04:05.000Z"), e.Kind, e.Reader, fmt.Sprintf("%X", e.ATR), e.Mute})
+			Time        string         `json:"time"`
+			Event       pcsc.EventKind `json:"event"`
+			Reader      string         `json:"reader,omitempty"`
+			ATR         string         `json:"atr,omitempty"`
+			Mute        bool           `json:"mute,omitempty"`
+			Interface   pcsc.Interface `json:"interface,omitempty"`
+			StorageCard string         `json:"storageCard,omitempty"`
+		}{
+			at.UTC().Format("2006-01-02T15:04:05.000Z"), e.Kind, e.Reader, fmt.Sprintf("%X", e.ATR), e.Mute,
+			e.Interface, pcsc.StorageCard(e.ATR),
+		})
 	}
 	text := map[pcsc.EventKind]string{
 		pcsc.ReaderAdded:   a.say("đã cắm đầu đọc", "reader connected"),
@@ -119,7 +144,7 @@ func (a *app) tellEvent(e pcsc.Event) error {
 	case e.Mute:
 		text += a.say(", không phản hồi", ", does not answer")
 	case e.ATR != nil:
-		text += fmt.Sprintf(", ATR %X", e.ATR)
+		text += fmt.Sprintf(": %s, ATR %X", a.describeCard(e.Interface, e.ATR), e.ATR)
 	}
 	_, err := fmt.Fprintf(a.out, "%s  %-40s  %s\n", at.Format("15:04:05.000"), e.Reader, text)
 	return err
