@@ -113,11 +113,15 @@ func (a *Authority) openTerminal(name cvc.Reference) (*Terminal, error) {
 	}
 	t := &Terminal{Name: name, Certificates: []*cvc.Certificate{c}, Signer: k.signer}
 	for _, folder := range []string{dvFolder, cvcaFolder, cvTrustFolder} {
-		list, err := a.listCV(folder, folder != dvFolder)
-		if err != nil {
-			return nil, err
+		// Links lead the chip on; self-signed ones are for the record of what
+		// a terminal did, to check it by.
+		for _, links := range []bool{false, true} {
+			list, err := a.listCV(folder, links)
+			if err != nil {
+				return nil, err
+			}
+			t.Certificates = append(t.Certificates, list...)
 		}
-		t.Certificates = append(t.Certificates, list...)
 	}
 	return t, nil
 }
