@@ -95,7 +95,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
 		evidence, err := inspect.Read(ctx, transport, inspect.Options{
 			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
-			Progress: func(p inspect.Progress) { bar.advance(int64(p.Done), int64(p.Total), p.Step) },
+			Events: func(e inspect.Event) { bar.advance(int64(e.Done), 1000, e.Step) },
 		})
 		bar.finish()
 		if e := card.close(); err == nil {

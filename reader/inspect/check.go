@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"chipid/card/passiveauth"
 	"chipid/pki/cert"
 	"chipid/pki/trust"
+	"chipid/reader"
 )
 
 // Policy says what an operator insists on beyond the rules of the package.
@@ -36,6 +38,11 @@ type Policy struct {
 	// active authentication was not run, which alone signs a challenge, the read
 	// is bound to nothing and the document undetermined. Empty: any challenge.
 	Challenge []byte
+	// Plan is what must have been read: under the zero Plan, all, a document is
+	// not genuine without its portrait, whatever plan the evidence says that its
+	// reader had. That is the reader's own word; who takes it at that word sets
+	// this to Evidence.ReadingPlan.
+	Plan reader.Plan
 }
 
 // Check decides on evidence with the trust store, for a time: now at the
@@ -47,8 +54,13 @@ func Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 
 // Check is the function Check under this policy.
 func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
+	return p.check(e, store, at, nil)
+}
+
+func (p Policy) check(e *Evidence, store *trust.Store, at time.Time, known *memo) *Report {
 	doc := e.Document()
 	r := &Report{
+		Plan:      e.ReadingPlan().String(),
 		Files:     map[string]FileInfo{},
 		Traffic:   e.Traffic,
 		CheckedAt: at,
@@ -62,7 +74,7 @@ func (p Policy) Check(e *Evidence, store *trust.Store, at time.Time) *Report {
 		sum := sha256.Sum256(raw)
 		r.Files[f.String()] = FileInfo{Bytes: len(raw), SHA256: hex.EncodeToString(sum[:])}
 	}
-	c := &checker{policy: p, evidence: e, doc: doc, store: store, at: at}
+	c := &checker{policy: p, evidence: e, doc: doc, store: store, at: at, known: known}
 	r.Checks.PassiveAuthentication = c.passiveAuthentication()
 	r.Document = readFields(doc, c.today())
 	c.fields = r.Document
@@ -113,6 +125,7 @@ type checker struct {
 	fields   *Fields
 	store    *trust.Store
 	at       time.Time
+	known    *memo
 
 	passive *passiveauth.Result // nil where EF.SOD cannot be read
 	path    *trust.Path         // nil where the signer is not known
@@ -157,7 +170,7 @@ func (c *checker) denied(f lds.File) bool {
 }
 
 func (c *checker) passiveAuthentication() Outcome {
-	result, err := passiveauth.Verify(c.doc)
+	result, err := c.verifySOD()
 	switch {
 	case errors.Is(err, passiveauth.ErrNoSOD) && c.denied(lds.EFSOD):
 		return failed("no_sod", "the chip has no EF.SOD: nobody has signed its data",
@@ -204,33 +217,85 @@ func (c *checker) passiveAuthentication() Outcome {
 	if result.Signature != nil {
 		return uncheckedSignature(result.Signature)
 	}
-	// What the holder is recognised by must be there, as it was signed.
-	for _, f := range []lds.File{lds.DG1, lds.DG2} {
-		if !slices.Contains(unread, f.String()) {
-			continue
-		}
-		if why, faulty := c.evidence.Faulty[f.String()]; faulty {
-			return failed("data_group_unreadable", fmt.Sprintf("%s is signed and cannot be read", f),
-				fmt.Sprintf("%s đã được ký nhưng không đọc được", f)).because(why)
-		}
-		if c.denied(f) {
-			return failed("data_group_removed", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out", f),
-				fmt.Sprintf("%s đã được ký nhưng không có trên chip: đã bị gỡ bỏ", f))
-		}
-	}
-	if _, ok := c.doc.Get(lds.DG1); !ok {
-		return missing("no_dg1", "DG1, which says whose document this is, was not read", "chưa đọc DG1 (thông tin chủ thẻ)")
-	}
-	if slices.Contains(unread, lds.DG2.String()) {
-		return missing("no_dg2", "DG2, the signed portrait, was not read: it is not known whose face belongs to this document",
-			"chưa đọc DG2 (ảnh đã ký) nên không biết ảnh của chủ thẻ")
+	if gap := c.unreadGroup(unread); gap != nil {
+		return *gap
 	}
 	en, vi := "every data group that was read is what was signed", "mọi nhóm dữ liệu đã đọc đều khớp chữ ký"
-	if unread != nil {
+	plan := c.evidence.ReadingPlan()
+	left := slices.DeleteFunc(slices.Clone(unread), func(name string) bool { f, _ := lds.FileByName(name); return plan.Wants(f) })
+	unread = slices.DeleteFunc(unread, func(name string) bool { return slices.Contains(left, name) })
+	if len(left) > 0 {
+		list := strings.Join(left, ", ")
+		en, vi = en+" (left out by the reading plan "+plan.String()+": "+list+")", vi+" (không đọc theo kế hoạch "+plan.String()+": "+list+")"
+	}
+	if len(unread) > 0 {
 		list := strings.Join(unread, ", ")
 		en, vi = en+" (not read: "+list+")", vi+" (chưa đọc: "+list+")"
 	}
 	return passed("", en, vi)
+}
+
+// verifySOD is passiveauth.Verify, of which the signature is not verified again
+// where that was done.
+func (c *checker) verifySOD() (*passiveauth.Result, error) {
+	raw, ok := c.doc.Get(lds.EFSOD)
+	if !ok {
+		return nil, passiveauth.ErrNoSOD
+	}
+	type verified struct {
+		result *passiveauth.Result
+		err    error
+	}
+	v := remember(c.known, "EF.SOD", func() verified {
+		result, err := passiveauth.VerifySOD(raw)
+		return verified{result, err}
+	}, raw)
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.result.Compare(c.doc)
+}
+
+// unreadGroup is what speaks against a document of which these signed data
+// groups were not read: DG1 and DG2, by which the holder is recognised, must be
+// there, and so must those that were asked for by name. nil: nothing does.
+func (c *checker) unreadGroup(unread []string) *Outcome {
+	var check Outcome
+	for f := lds.DG1; f <= lds.DG16; f++ {
+		if !slices.Contains(unread, f.String()) || f > lds.DG2 && !c.policy.Plan.Names(f) {
+			continue
+		}
+		if why, faulty := c.evidence.Faulty[f.String()]; faulty {
+			check = failed("data_group_unreadable", fmt.Sprintf("%s is signed and cannot be read", f),
+				fmt.Sprintf("%s đã được ký nhưng không đọc được", f)).because(why)
+			return &check
+		}
+		if c.denied(f) {
+			check = failed("data_group_removed", fmt.Sprintf("%s is signed and the chip does not have it: it was taken out", f),
+				fmt.Sprintf("%s đã được ký nhưng không có trên chip: đã bị gỡ bỏ", f))
+			return &check
+		}
+	}
+	if _, ok := c.doc.Get(lds.DG1); !ok {
+		check = missing("no_dg1", "DG1, which says whose document this is, was not read", "chưa đọc DG1 (thông tin chủ thẻ)")
+		return &check
+	}
+	for _, name := range unread {
+		f, _ := lds.FileByName(name)
+		switch {
+		case f == lds.DG2 && c.policy.Plan.Wants(f):
+			check = missing("no_dg2", "DG2, the signed portrait, was not read: it is not known whose face belongs to this document",
+				"chưa đọc DG2 (ảnh đã ký) nên không biết ảnh của chủ thẻ")
+			if plan := c.evidence.ReadingPlan(); !plan.Wants(f) {
+				check = check.because("it was left out by the reading plan " + plan.String())
+			}
+			return &check
+		case c.policy.Plan.Names(f):
+			check = missing("data_group_missing", name+" was asked for and was not read", "chưa đọc được "+name+" đã yêu cầu")
+			return &check
+		}
+	}
+	return nil
 }
 
 // uncheckedSignature is neither good nor bad: this program does not know the
@@ -294,7 +359,7 @@ func (c *checker) trust() (authority, revocation Outcome) {
 func (c *checker) bestPath() trust.Path {
 	var first trust.Path
 	for i, signer := range c.passive.Signers {
-		path := c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+		path := c.trustPath(signer)
 		if path.Status == trust.Trusted {
 			return path
 		}
@@ -303,6 +368,12 @@ func (c *checker) bestPath() trust.Path {
 		}
 	}
 	return first
+}
+
+func (c *checker) trustPath(signer *cert.Certificate) trust.Path {
+	return remember(c.known, "path", func() trust.Path {
+		return c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+	}, signer.Raw)
 }
 
 // wrongState fails a document of one state that another state's authority
@@ -526,7 +597,7 @@ func (c *checker) chipMapping() (check Outcome, run bool) {
 		}
 		return missing("not_read", "EF.CardSecurity, where the chip's key is signed, was not read", "chưa đọc EF.CardSecurity"), true
 	}
-	security, err := passiveauth.VerifyCardSecurity(raw)
+	security, err := c.verifyCardSecurity(raw)
 	if err != nil {
 		return failed("card_security_malformed", "EF.CardSecurity, where the chip's key is signed, is damaged", "EF.CardSecurity bị hỏng").because(err.Error()), true
 	}
@@ -541,7 +612,7 @@ func (c *checker) chipMapping() (check Outcome, run bool) {
 		return *untrusted, true
 	}
 	for _, tr := range transcripts {
-		switch err := pace.VerifyTranscript(tr, security.Infos); {
+		switch err := c.verifyMapping(tr, raw, security.Infos); {
 		case errors.Is(err, pace.ErrNoKey), errors.Is(err, cert.ErrUnsupported):
 			return missing("unsupported", "EF.CardSecurity has no key that this program could check the chip by", "EF.CardSecurity không có khóa phù hợp").because(err.Error()), true
 		case err != nil:
@@ -553,6 +624,29 @@ func (c *checker) chipMapping() (check Outcome, run bool) {
 		"chip đã chứng minh qua PACE có khóa bí mật ứng với khóa đã ký: không phải bản sao"), true
 }
 
+func (c *checker) verifyCardSecurity(raw []byte) (*passiveauth.CardSecurity, error) {
+	type verified struct {
+		security *passiveauth.CardSecurity
+		err      error
+	}
+	v := remember(c.known, "EF.CardSecurity", func() verified {
+		security, err := passiveauth.VerifyCardSecurity(raw)
+		return verified{security, err}
+	}, raw)
+	return v.security, v.err
+}
+
+func (c *checker) verifyMapping(tr pace.Transcript, cardSecurity []byte, infos lds.SecurityInfos) error {
+	return remember(c.known, "PACE-CAM", func() error { return pace.VerifyTranscript(tr, infos) },
+		[]byte(tr.Protocol), []byte(strconv.Itoa(tr.ParameterID)), tr.MappingKey, tr.Proof, cardSecurity)
+}
+
+func (c *checker) verifyChipAuthentication(tr eac.Transcript, offer eac.Offer) error {
+	dg14, _ := c.doc.Get(lds.DG14) // which the offer is from, by the transcript's protocol and key
+	return remember(c.known, "CA", func() error { return eac.VerifyTranscript(tr, offer.Info, offer.Key) },
+		[]byte(tr.Protocol), tr.KeyID, tr.PrivateKey, tr.Command, tr.Response, dg14)
+}
+
 // trustCardSecurity holds the signer of EF.CardSecurity to what that of EF.SOD
 // is held to; nil: it is trusted. Both are of one state.
 func (c *checker) trustCardSecurity(signer *cert.Certificate) *Outcome {
@@ -561,7 +655,7 @@ func (c *checker) trustCardSecurity(signer *cert.Certificate) *Outcome {
 		check = missing("no_trust_anchor", "there is no trust store to compare the signer of EF.CardSecurity with", "không có kho tin cậy để kiểm tra bên ký EF.CardSecurity")
 		return &check
 	}
-	path := c.store.Check(signer, c.at, trust.Policy{RequireRevocation: c.policy.RequireRevocation, MaxCRLAge: c.policy.MaxCRLAge})
+	path := c.trustPath(signer)
 	switch path.Status {
 	case trust.Trusted:
 		if c.path == nil || c.path.Anchor == nil {
@@ -614,7 +708,7 @@ func (c *checker) keyOfDG14() Outcome {
 			return failed("wrong_offer", "chip authentication was run with a protocol or key that the signed DG14 does not offer",
 				"xác thực chip dùng giao thức hoặc khóa không có trong DG14 đã ký")
 		}
-		if err := eac.VerifyTranscript(*run.Transcript, offer.Info, offer.Key); errors.Is(err, eac.ErrUnsupported) {
+		if err := c.verifyChipAuthentication(*run.Transcript, offer); errors.Is(err, eac.ErrUnsupported) {
 			return unsupportedChipAuthentication(err.Error())
 		} else if err != nil {
 			return failed("clone", "the chip did not prove that it has the private key to the public key in its signed data",

@@ -30,6 +30,9 @@ const (
 // MaxEvidence bounds the size of an evidence file.
 const MaxEvidence = 4 << 20
 
+// maxText is more than any name of a reader, program or plan has.
+const maxText = 1 << 10
+
 // EvidenceFile is the name of the evidence in the folder that SaveEvidence
 // writes.
 const EvidenceFile = "evidence.cbor"
@@ -47,9 +50,14 @@ type Evidence struct {
 	Format  string    `cbor:"format"` // "chipid-evidence"
 	Version int       `cbor:"version"`
 	Origin  Origin    `cbor:"origin"`
-	ReadAt  time.Time `cbor:"readAt,omitzero"` // by the reading station's clock
+	ReadAt  time.Time `cbor:"readAt,omitzero"`  // when the read began, by the reading station's clock
+	EndedAt time.Time `cbor:"endedAt,omitzero"` // and when it ended
 	Reader  string    `cbor:"reader,omitempty"`
 	ATR     []byte    `cbor:"atr,omitempty"`
+
+	Interface string `cbor:"interface,omitempty"` // contact, contactless; empty where the reader did not tell
+	Program   string `cbor:"program,omitempty"`   // that read the chip, with its version
+	Plan      string `cbor:"plan,omitempty"`      // what it was to read; empty: everything
 
 	Files   map[string][]byte             `cbor:"files"`             // by name: EF_COM, EF_SOD, DG1, …
 	Refused map[string]iso7816.StatusWord `cbor:"refused,omitempty"` // files asked for, and what the chip answered instead
@@ -124,6 +132,26 @@ type Access struct {
 type AccessAttempt struct {
 	Protocol string `cbor:"protocol"`
 	Error    string `cbor:"error"`
+}
+
+// ReadingPlan is the plan by which the chip was read: what it leaves out was not
+// asked for. The station says so, as it says all of the evidence, and nobody has
+// signed it; see Policy.Plan.
+func (e *Evidence) ReadingPlan() reader.Plan {
+	plan, err := reader.ParsePlan(e.Plan)
+	if err != nil {
+		return reader.FullPlan // the empty one; no other comes out of ParseEvidence
+	}
+	return plan
+}
+
+// planText is how evidence says a plan: evidence from before there were plans
+// was read in full.
+func planText(p reader.Plan) string {
+	if p == reader.FullPlan {
+		return ""
+	}
+	return p.String()
 }
 
 // Document gives the files of the evidence as a document.
@@ -214,9 +242,21 @@ func (e *Evidence) validate() error {
 	case e.Origin != OriginChip && e.Origin != OriginFiles:
 		return fmt.Errorf("%w: its origin is %.40q", ErrEvidence, e.Origin)
 	}
+	if e.Plan != "" {
+		if plan, err := reader.ParsePlan(e.Plan); err != nil || planText(plan) != e.Plan {
+			return fmt.Errorf("%w: its reading plan is %.40q", ErrEvidence, e.Plan)
+		}
+	}
 	// Beyond these years no JSON can carry the time.
-	if y := e.ReadAt.UTC().Year(); !e.ReadAt.IsZero() && (y < 1 || y > 9999) {
-		return fmt.Errorf("%w: it was read at no time that there is", ErrEvidence)
+	for _, at := range []time.Time{e.ReadAt, e.EndedAt} {
+		if y := at.UTC().Year(); !at.IsZero() && (y < 1 || y > 9999) {
+			return fmt.Errorf("%w: it was read at no time that there is", ErrEvidence)
+		}
+	}
+	for _, text := range []string{e.Reader, e.Interface, e.Program} {
+		if len(text) > maxText {
+			return fmt.Errorf("%w: a text in it has %d octets", ErrEvidence, len(text))
+		}
 	}
 	for _, names := range [][]string{
 		slices.Collect(maps.Keys(e.Files)), slices.Collect(maps.Keys(e.Refused)), slices.Collect(maps.Keys(e.Faulty)),

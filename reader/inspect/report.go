@@ -90,6 +90,7 @@ type Report struct {
 	Verdict   Verdict             `json:"verdict"`
 	Document  *Fields             `json:"document"`
 	Checks    Checks              `json:"checks"`
+	Plan      string              `json:"plan"` // by which the chip was read: full, identity, photo or data groups
 	Files     map[string]FileInfo `json:"files"`
 	Traffic   reader.Traffic      `json:"traffic"`
 	ReadAt    *time.Time          `json:"readAt,omitempty"` // when the chip was read, as the reading station's clock had it

@@ -75,8 +75,8 @@ func TestThroughPCSC(t *testing.T) {
 		second := connect("1")
 		defer second.Close()
 		o := options(zone(utopia.secrets))
-		o.Progress = func(p inspect.Progress) {
-			if p.Step == "DG2" {
+		o.Events = func(e inspect.Event) {
+			if e.Step == "DG2" {
 				unplug()
 			}
 		}

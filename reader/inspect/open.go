@@ -1,0 +1,255 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"chipid/card/bac"
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/mrz"
+	"chipid/card/pace"
+	"chipid/reader"
+)
+
+// masterFiles reads what stands outside the application. A chip may have none
+// of it, or may have been left inside the application by whoever used it
+// before.
+func (r *run) masterFiles(ctx context.Context) error {
+	raw, err := r.s.ReadFile(ctx, lds.EFCardAccess)
+	if err != nil && reader.CardFault(err) {
+		if err := r.s.Restart(ctx); err != nil {
+			return err
+		}
+		raw, err = r.s.ReadFile(ctx, lds.EFCardAccess)
+	}
+	if err := r.keep(lds.EFCardAccess, raw, err); err != nil {
+		return err
+	}
+	if r.learned {
+		return nil // EF.ATR/INFO tells nothing new about a chip of this kind
+	}
+	raw, err = r.s.LearnLengths(ctx)
+	return r.keep(lds.EFATRInfo, raw, err)
+}
+
+// access opens the chip and selects the application. Offers of PACE are tried
+// in the order of EF.CardAccess, but that the chip authentication mapping comes
+// first. Only one thing ends the search at once: a
+// wrong password, since every further try with it counts against the holder.
+func (r *run) access(ctx context.Context) error {
+	offers, err := r.paceOffers()
+	if err != nil {
+		r.passOver("PACE", err)
+	}
+	for _, offer := range offers {
+		password, err := r.pacePassword()
+		if err != nil {
+			r.passOver(offer.Name(), err)
+			continue
+		}
+		if err := offer.Supported(); err != nil {
+			r.passOver(offer.Name(), err)
+			continue
+		}
+		open := func(ctx context.Context) error {
+			transcript, err := r.s.PACE(ctx, offer, password)
+			if err != nil {
+				return err
+			}
+			if transcript != nil {
+				if err := r.cardSecurity(ctx); err != nil {
+					return err
+				}
+			}
+			if err := r.s.SelectApplication(ctx); err != nil {
+				return err
+			}
+			if transcript != nil {
+				r.e.ChipMappings = append(r.e.ChipMappings, *transcript)
+			}
+			return nil
+		}
+		err = open(ctx)
+		if err == nil {
+			r.opened(offer.Name(), password.Name(), open)
+			return nil
+		}
+		if !r.mayGoOn(err) {
+			return err
+		}
+		r.passOver(offer.Name(), err)
+		if err := r.s.Restart(ctx); err != nil {
+			return err
+		}
+	}
+	return r.basicAccess(ctx)
+}
+
+// cardSecurity reads the file with the key that the chip authentication mapping
+// has proved, once.
+func (r *run) cardSecurity(ctx context.Context) error {
+	if _, ok := r.e.Files[lds.EFCardSecurity.String()]; ok {
+		return nil
+	}
+	raw, err := r.s.ReadFile(ctx, lds.EFCardSecurity)
+	return r.keep(lds.EFCardSecurity, raw, err)
+}
+
+// mayGoOn tells whether another way in is worth trying after an error.
+func (r *run) mayGoOn(err error) bool {
+	var wrong *reader.PasswordError
+	if errors.As(err, &wrong) || errors.Is(err, pace.ErrAuthentication) || ctxErr(err) {
+		return false
+	}
+	return reader.CardFault(err) || errors.Is(err, pace.ErrProtocol) || errors.Is(err, pace.ErrUnsupported)
+}
+
+func (r *run) passOver(protocol string, err error) {
+	const most = 16 // a hostile EF.CardAccess may list many
+	if len(r.e.Access.Attempts) < most {
+		r.e.Access.Attempts = append(r.e.Access.Attempts, AccessAttempt{Protocol: protocol, Error: err.Error()})
+	}
+}
+
+func (r *run) opened(protocol, password string, open func(context.Context) error) {
+	r.e.Access.Protocol, r.e.Access.Password, r.open = protocol, password, open
+	r.tell(Event{Type: EventOpened, Step: protocol, Password: password})
+}
+
+// maxOffers is how many offers of PACE are tried.
+const maxOffers = 8
+
+func (r *run) paceOffers() ([]pace.Offer, error) {
+	raw, ok := r.e.Files[lds.EFCardAccess.String()]
+	if !ok {
+		return nil, nil
+	}
+	infos, err := lds.DecodeCardAccess(raw)
+	if err != nil {
+		return nil, err
+	}
+	offers := pace.Offers(infos)
+	offers = offers[:min(len(offers), maxOffers)]
+	// One that proves the chip in passing first.
+	proves := func(o pace.Offer) int {
+		if o.Info.Mapping() == lds.ChipAuthenticationMapping {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(offers, func(a, b pace.Offer) int { return proves(a) - proves(b) })
+	return offers, nil
+}
+
+func (r *run) pacePassword() (pace.Password, error) {
+	p := r.o.Passwords
+	switch {
+	case p.CAN != "":
+		return pace.CANPassword(p.CAN)
+	case p.hasMRZ():
+		return pace.MRZPassword(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
+	}
+	return pace.Password{}, fmt.Errorf("give the CAN or the MRZ: %w", ErrNoPassword)
+}
+
+// basicAccess opens the chip by BAC, or finds it open.
+func (r *run) basicAccess(ctx context.Context) error {
+	if err := r.s.SelectApplication(ctx); err != nil {
+		return err
+	}
+	p := r.o.Passwords
+	if !p.hasMRZ() {
+		if raw, err := r.s.ReadFile(ctx, lds.EFCOM); err == nil {
+			return r.keep(lds.EFCOM, raw, nil)
+		} else if !reader.CardFault(err) || ctxErr(err) {
+			return err
+		}
+		if r.blank(ctx) {
+			return ErrBlank
+		}
+		return r.noWayIn()
+	}
+	seed, err := bac.Seed(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
+	if err != nil {
+		return err
+	}
+	err = r.s.BAC(ctx, seed)
+	var status *iso7816.StatusError
+	if errors.As(err, &status) && r.blank(ctx) {
+		return ErrBlank
+	}
+	if errors.As(err, &status) && (status.SW == iso7816.SWInstructionNotSupported || status.SW == iso7816.SWClassNotSupported) {
+		// A chip that does not know BAC may have no access control at all; the
+		// next read will tell.
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.opened("BAC", "MRZ", func(ctx context.Context) error {
+		if err := r.s.SelectApplication(ctx); err != nil {
+			return err
+		}
+		return r.s.BAC(ctx, seed)
+	})
+	return nil
+}
+
+// blank tells a chip that was never written from one that does not let us in:
+// it has neither EF.CardAccess nor the two files that every document has, and
+// gives no challenge, which one that waits for BAC would.
+func (r *run) blank(ctx context.Context) bool {
+	if _, ok := r.e.Files[lds.EFCardAccess.String()]; ok {
+		return false
+	}
+	for _, f := range []lds.File{lds.EFCOM, lds.EFSOD} {
+		_, err := r.s.ReadFile(ctx, f)
+		var status *iso7816.StatusError
+		if !errors.As(err, &status) || status.SW != iso7816.SWFileNotFound {
+			return false
+		}
+	}
+	challenge, err := r.s.Exchange(ctx, "GET CHALLENGE", bac.GetChallenge())
+	return err == nil && challenge.SW != iso7816.SWSuccess
+}
+
+// closed tells whether the chip wants access control before it gives a file.
+func (r *run) closed(f lds.File) bool {
+	return r.e.Refused[f.String()] == iso7816.SWSecurityStatus
+}
+
+// noWayIn says why a chip stays closed to somebody without the MRZ.
+func (r *run) noWayIn() error {
+	attempts := r.e.Access.Attempts
+	switch {
+	case r.o.Passwords.CAN == "":
+		return fmt.Errorf("%w: give the CAN (six digits on the front of the card) or the MRZ", ErrNoPassword)
+	case len(attempts) == 0:
+		return fmt.Errorf("%w: this chip knows no CAN; give the MRZ, or document number, date of birth and date of expiry", ErrNoPassword)
+	}
+	last := attempts[len(attempts)-1]
+	return fmt.Errorf("%w: %s did not open it (%s); give the MRZ to try BAC", ErrNoPassword, last.Protocol, last.Error)
+}
+
+// compareZones holds the zone that opened the chip against the one in DG1. The
+// zone itself is not kept: it is what opens the chip.
+func (r *run) compareZones() {
+	raw, ok := r.e.Files[lds.DG1.String()]
+	if !ok || r.e.Access.Password != (pace.Password{Ref: pace.RefMRZ}).Name() {
+		return
+	}
+	info, err := lds.DecodeDG1(raw)
+	if err != nil && !errors.Is(err, mrz.ErrCheckDigit) {
+		return // Check says so
+	}
+	p := r.o.Passwords
+	opened, err := bac.MRZInformation(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
+	if err != nil {
+		return // such a zone opens nothing
+	}
+	held, err := bac.MRZInformation(info.DocumentNumber, info.DateOfBirth, info.DateOfExpiry)
+	r.e.Access.OtherZone = err == nil && held != opened
+}

@@ -1,0 +1,180 @@
+package inspect
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"chipid/card/activeauth"
+	"chipid/card/eac"
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/pki/curve"
+	"chipid/reader"
+)
+
+// proofs has the chip prove itself, and us to it, before the rest is read: that
+// comes then under the keys of a proven chip.
+func (r *run) proofs(ctx context.Context) error {
+	if slices.Contains(r.dataGroups(), lds.DG14) {
+		if err := r.file(ctx, lds.DG14); err != nil {
+			return err
+		}
+		if err := r.chipAuthentication(ctx); err != nil {
+			return err
+		}
+	}
+	if r.o.Plan == reader.FullPlan {
+		if err := r.file(ctx, lds.EFCOM); err != nil {
+			return err
+		}
+	}
+	return r.terminalAuthentication(ctx)
+}
+
+// next is the file that the first exchange after chip authentication begins to
+// read, so that the proof costs no command of its own: best one that does not
+// tell of the holder, since the transcript keeps it.
+func (r *run) next() lds.File {
+	switch groups := r.dataGroups(); {
+	case r.o.Plan == reader.FullPlan && !r.asked(lds.EFCOM):
+		return lds.EFCOM
+	case slices.Contains(groups, lds.DG15) && !r.asked(lds.DG15):
+		return lds.DG15
+	case !r.asked(lds.DG1):
+		return lds.DG1
+	}
+	return lds.EFCOM
+}
+
+// terminalAuthentication proves to the chip that we may read DG3 and DG4.
+func (r *run) terminalAuthentication(ctx context.Context) error {
+	if r.o.Terminal == nil || !r.s.Secured() {
+		return nil
+	}
+	record := &TerminalAuthentication{Terminal: string(r.o.Terminal.Name)}
+	r.e.TerminalAuthentication, r.granted = record, false
+	r.begin("terminal authentication", 1)
+	defer r.end()
+	err := r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	switch {
+	case err == nil:
+		r.granted = true
+	case ctxErr(err), errors.Is(err, iso7816.ErrSecureMessaging):
+		return err
+	case reader.CardFault(err), errors.Is(err, reader.ErrUnusableOffer), errors.Is(err, reader.ErrNoChannel):
+		record.Refused = err.Error()
+	default:
+		return err
+	}
+	return nil
+}
+
+// chipAuthentication has the chip prove itself by the first offer of DG14 that
+// this program speaks. After a failure the read goes on over a channel
+// opened anew: what the copy shows is part of the evidence.
+func (r *run) chipAuthentication(ctx context.Context) error {
+	raw, ok := r.e.Files[lds.DG14.String()]
+	if !ok {
+		return nil
+	}
+	infos, err := lds.DecodeDG14(raw)
+	if err != nil {
+		return nil // Check says so
+	}
+	offers := eac.Offers(infos)
+	if len(offers) == 0 {
+		return nil
+	}
+	if !r.s.Secured() {
+		r.e.ChipAuthentication = &ChipAuthentication{
+			Protocol: offers[0].Info.Name(), Unsupported: "the chip was opened without a secure channel, which chip authentication needs",
+		}
+		return nil
+	}
+	for _, offer := range offers[:min(len(offers), maxOffers)] {
+		r.begin(offer.Info.Name(), 1)
+		err = r.prove(ctx, offer)
+		if !errors.Is(err, reader.ErrUnusableOffer) {
+			r.end()
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) prove(ctx context.Context, offer eac.Offer) error {
+	record := &ChipAuthentication{Protocol: offer.Info.Name()}
+	r.e.ChipAuthentication = record
+	transcript, err := r.s.ChipAuthentication(ctx, offer, r.next())
+	switch {
+	case err == nil:
+		record.Transcript = &transcript
+		r.offer = &offer
+		return nil
+	case ctxErr(err):
+		return err
+	case reader.CardFault(err):
+		record.Refused = err.Error()
+		r.offer = nil
+		if r.s.Secured() {
+			return nil
+		}
+		return r.reopen(ctx, false)
+	case errors.Is(err, reader.ErrUnusableOffer):
+		record.Unsupported = err.Error()
+	}
+	return err
+}
+
+// activeAuthentication has the chip sign a challenge with the key of DG15.
+func (r *run) activeAuthentication(ctx context.Context) error {
+	raw, ok := r.e.Files[lds.DG15.String()]
+	if !ok {
+		return nil
+	}
+	r.begin("active authentication", 1)
+	defer r.end()
+	challenge := r.o.Challenge
+	if len(challenge) == 0 {
+		challenge = make([]byte, activeauth.ChallengeSize)
+		if _, err := io.ReadFull(r.o.Rand, challenge); err != nil {
+			return fmt.Errorf("draw a challenge: %w", err)
+		}
+	}
+	record := &ActiveAuthentication{Challenge: challenge}
+	r.e.ActiveAuthentication = record
+	key, err := lds.DecodeDG15(raw)
+	if err != nil {
+		record.Unsupported = err.Error()
+		return nil
+	}
+	response, err := r.s.ActiveAuthentication(ctx, challenge, signatureSize(key))
+	switch {
+	case err == nil:
+		record.Response = response
+	case errors.Is(err, reader.ErrCutShort), errors.Is(err, iso7816.ErrSecureMessaging):
+		// Cut on its way or never sound: not the same as a wrong signature.
+		record.Unsupported = err.Error()
+	case reader.CardFault(err) && !ctxErr(err):
+		record.Refused = err.Error()
+	default:
+		return err
+	}
+	return nil
+}
+
+// signatureSize is the length of a signature by a key, 0 where it varies.
+func signatureSize(key crypto.PublicKey) int {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return key.Size()
+	case *curve.PublicKey:
+		return 2 * len(key.Curve.Params().N.Bytes())
+	}
+	return 0
+}
