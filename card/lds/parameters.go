@@ -124,3 +124,52 @@ func parseParameters(algorithm []byte, parseGroup func([]byte) (*dh.Group, error
 	}
 	return DomainParameters{}, fmt.Errorf("domain parameters of algorithm %v: %w", oid, cert.ErrUnsupported)
 }
+
+// ParametersAlgorithm makes an AlgorithmIdentifier of domain parameters as other
+// programs write them to a file: ECParameters, a curve's object identifier, the
+// DHParameter of PKCS#3, the DomainParameters of X9.42, all DER. An
+// AlgorithmIdentifier stays as it is.
+func ParametersAlgorithm(der []byte) ([]byte, error) {
+	input := cryptobyte.String(der)
+	var body cryptobyte.String
+	oid := oidECPublicKey
+	switch {
+	case input.PeekASN1Tag(cbasn1.OBJECT_IDENTIFIER):
+	case !input.ReadASN1(&body, cbasn1.SEQUENCE) || !input.Empty():
+		return nil, fmt.Errorf("domain parameters: %w: not one SEQUENCE in DER", ErrMalformed)
+	case body.PeekASN1Tag(cbasn1.OBJECT_IDENTIFIER):
+		return der, nil
+	default:
+		// After the first number a curve has its field; groups have numbers only.
+		integers := 0
+		for body.PeekASN1Tag(cbasn1.INTEGER) && body.SkipASN1(cbasn1.INTEGER) {
+			integers++
+		}
+		switch {
+		case integers == 1 && !body.Empty():
+		case integers == 2:
+			oid = dh.OIDPKCS3()
+		case integers == 3 || integers == 4:
+			// The third may be a length of PKCS#3; an order is longer than that.
+			if oid = dh.OIDX942(); shortThird(der) {
+				oid = dh.OIDPKCS3()
+			}
+		default:
+			return nil, fmt.Errorf("domain parameters: %w: neither a curve's nor a group's", ErrMalformed)
+		}
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(oid)
+		b.AddBytes(der)
+	})
+	return b.Bytes()
+}
+
+// shortThird tells whether the third number of a SEQUENCE has four octets at most.
+func shortThird(der []byte) bool {
+	input := cryptobyte.String(der)
+	var body, third cryptobyte.String
+	return input.ReadASN1(&body, cbasn1.SEQUENCE) && body.SkipASN1(cbasn1.INTEGER) && body.SkipASN1(cbasn1.INTEGER) &&
+		body.ReadASN1(&third, cbasn1.INTEGER) && len(third) <= 4
+}

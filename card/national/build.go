@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +55,8 @@ type BuildOptions struct {
 	// they would not trust, for this state and kind of document, is not made.
 	Trust *trust.Store
 
-	ActiveAuthentication AAKey // empty: AAECDSA
+	ActiveAuthentication AAKey     // empty: AAECDSA
+	Protocols            Protocols // where they are not the profile's
 
 	Now  time.Time
 	Rand io.Reader
@@ -93,14 +93,16 @@ func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 		return nil, none, err
 	}
 	doc := new(lds.Document)
-	doc.Set(lds.EFCardAccess, chip.CardAccess)
 	photo, err := setHolder(doc, o, p, info)
 	if err != nil {
 		return nil, none, fmt.Errorf("build the document: %w", err)
 	}
 	secrets := perso.Secrets{
 		DocumentNumber: info.DocumentNumber, DateOfBirth: info.DateOfBirth, DateOfExpiry: info.DateOfExpiry,
-		CAN: o.Profile.CAN(p), Habits: chip.Habits,
+		CAN: o.Profile.CAN(p), PIN: o.Protocols.PIN, PUK: o.Protocols.PUK, Habits: chip.Habits,
+	}
+	if err := setProtected(doc, &secrets, o); err != nil {
+		return nil, none, fmt.Errorf("build the document: %w", err)
 	}
 	if err := setKeys(doc, &secrets, chip, o); err != nil {
 		return nil, none, fmt.Errorf("build the document: %w", err)
@@ -168,31 +170,24 @@ func setHolder(doc *lds.Document, o BuildOptions, p Person, info mrz.Info) ([]by
 	return photo, nil
 }
 
-// setKeys makes the chip's keys and writes DG14 and DG15, which vouch for them.
+// setKeys says how the chip is opened, makes its keys, and writes DG14 and DG15,
+// which vouch for all that.
 func setKeys(doc *lds.Document, secrets *perso.Secrets, chip Chip, o BuildOptions) error {
 	// What was offered before access control stands once more in DG14, so that a
 	// reader can tell whether somebody changed the offer (Doc 9303-11 §9.2.8).
-	infos, err := lds.DecodeCardAccess(chip.CardAccess)
+	access, infos, err := o.Protocols.change(chip)
 	if err != nil {
 		return err
 	}
-	key, err := curve.GenerateKey(chip.Curve, o.Rand)
-	if err != nil {
-		return fmt.Errorf("make the key of chip authentication: %w", err)
+	if access != nil {
+		doc.Set(lds.EFCardAccess, access)
 	}
-	spki, err := cert.MarshalPublicKey(key.Public(), true)
-	if err != nil {
+	if err := setCardSecurity(doc, secrets, infos, o); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(infos.ChipAuthentication, func(i lds.ChipAuthenticationInfo) bool {
-		return i.Protocol.Equal(chip.ChipAuthentication.Protocol)
-	}) {
-		infos.ChipAuthentication = append(infos.ChipAuthentication, chip.ChipAuthentication)
+	if err := setChipAuthentication(secrets, &infos, chip, o); err != nil {
+		return err
 	}
-	infos.ChipAuthenticationPublicKeys = []lds.ChipAuthenticationPublicKeyInfo{{
-		Protocol: lds.OIDChipPublicKey(lds.ECDH), SubjectPublicKeyInfo: spki,
-	}}
-	secrets.ChipAuthentication = key
 
 	signer, err := activeAuthenticationKey(o)
 	if err != nil {
@@ -218,8 +213,16 @@ func setKeys(doc *lds.Document, secrets *perso.Secrets, chip Chip, o BuildOption
 	if err != nil {
 		return err
 	}
-	doc.Set(lds.DG14, dg14)
+	if !empty(infos) {
+		doc.Set(lds.DG14, dg14)
+	}
 	return nil
+}
+
+// empty tells that DG14 would say nothing.
+func empty(infos lds.SecurityInfos) bool {
+	return len(infos.PACE)+len(infos.PACEDomainParameters)+len(infos.ChipAuthentication)+len(infos.ChipAuthenticationPublicKeys)+
+		len(infos.ActiveAuthentication)+len(infos.TerminalAuthentication)+len(infos.Other) == 0
 }
 
 func activeAuthenticationKey(o BuildOptions) (crypto.Signer, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -132,6 +133,10 @@ var (
 	oidPKCS3 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 3, 1} // dhKeyAgreement
 	oidX942  = asn1.ObjectIdentifier{1, 2, 840, 10046, 2, 1}     // dhpublicnumber
 )
+
+// OIDPKCS3 is dhKeyAgreement, OIDX942 dhpublicnumber.
+func OIDPKCS3() asn1.ObjectIdentifier { return slices.Clone(oidPKCS3) }
+func OIDX942() asn1.ObjectIdentifier  { return slices.Clone(oidX942) }
 
 // IsAlgorithm tells whether an AlgorithmIdentifier's identifier is one of those
 // of Diffie-Hellman keys.
