@@ -42,6 +42,8 @@ type Session struct {
 	shortest     int  // what it answered, in plain octets, when asked for more; 0: never cut short
 	shortestSafe int  // the same of any secure channel, for the one after it
 	noShortID    bool // READ BINARY with a short file id does not work here
+	exactEnd     bool // what reaches beyond the end of a file is refused
+	selectForm   int  // the one of selectForms that worked last
 	noMasterFile bool // nor does SELECT of the master file
 
 	begun *begun // a file of which the first piece is here
@@ -226,24 +228,16 @@ const (
 	insGetResponse               = 0xC0
 )
 
-// SelectApplication selects the eMRTD application. Chips that want a response
-// to ask for get one in the second try.
+// SelectApplication selects the eMRTD application.
 func (s *Session) SelectApplication(ctx context.Context) error {
-	const operation = "select the eMRTD application"
 	s.begun = nil
-	var last error
-	for _, c := range []iso7816.Command{
-		{INS: insSelect, P1: 0x04, P2: 0x0C, Data: lds.EMRTDApplication()},
-		{INS: insSelect, P1: 0x04, P2: 0x00, Data: lds.EMRTDApplication(), Ne: iso7816.MaxShortNe},
-	} {
-		if _, last = s.mustExchange(ctx, operation, c); !isStatus(last) {
-			return last
-		}
-		if hasStatus(last, iso7816.SWFileNotFound) {
-			return fmt.Errorf("this is no travel document or chip ID card: %w", last)
-		}
+	err := s.selectBy(ctx, "select the eMRTD application", 0x04, lds.EMRTDApplication(), func(err error) bool {
+		return !hasStatus(err, iso7816.SWFileNotFound)
+	})
+	if hasStatus(err, iso7816.SWFileNotFound) {
+		return fmt.Errorf("this is no travel document or chip ID card: %w", err)
 	}
-	return last
+	return err
 }
 
 // selectMasterFile is a wish: the CCCD answers 6D00 and is at its master file
@@ -253,28 +247,19 @@ func (s *Session) selectMasterFile(ctx context.Context) error {
 	if s.noMasterFile {
 		return nil
 	}
-	var r iso7816.Response
+	var err error
 	for _, id := range [][]byte{{0x3F, 0x00}, nil} {
-		var err error
-		r, err = s.Exchange(ctx, "select the master file", iso7816.Command{INS: insSelect, P2: 0x0C, Data: id})
-		if err != nil || r.SW == iso7816.SWSuccess {
+		if err = s.selectBy(ctx, "select the master file", 0x00, id, formRefused); !isStatus(err) {
 			return err
 		}
 	}
-	s.noMasterFile = r.SW == iso7816.SWInstructionNotSupported
+	s.noMasterFile = hasStatus(err, iso7816.SWInstructionNotSupported)
 	return nil
 }
 
-// selectFile selects a file of the current directory. Chips that refuse
-// P2 = 0C, "no response data", are asked with P2 = 00.
+// selectFile selects a file of the current directory.
 func (s *Session) selectFile(ctx context.Context, f lds.File) error {
-	operation := "select " + f.String()
-	id := []byte{byte(f.ID() >> 8), byte(f.ID())}
-	_, err := s.mustExchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, P2: 0x0C, Data: id})
-	if hasStatus(err, iso7816.SWWrongP1P2, iso7816.SWWrongLength, iso7816.SWFunctionNotSupported) {
-		_, err = s.mustExchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, Data: id, Ne: iso7816.MaxShortNe})
-	}
-	return err
+	return s.selectBy(ctx, "select "+f.String(), 0x02, []byte{byte(f.ID() >> 8), byte(f.ID())}, formRefused)
 }
 
 // ReadFile reads a file of the eMRTD application, or before that is selected,
@@ -305,27 +290,46 @@ func (s *Session) ContinueFile(ctx context.Context, f lds.File, soFar []byte) ([
 }
 
 func (s *Session) continueFile(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
-	total, err := s.size(f, soFar)
-	if err != nil {
-		return nil, err
-	}
 	// One octet by the short file id makes the file the current one.
-	if _, err := s.readFirst(ctx, f, 1); err != nil {
+	if _, _, err := s.readFirst(ctx, f, 1); err != nil {
 		return soFar, err
 	}
-	return s.readRest(ctx, f, soFar, total)
+	return s.readOn(ctx, f, soFar)
 }
 
 // ErrFile says that what a card gives under a file's name is no such file.
 var ErrFile = errors.New("the card's file is not sound")
 
+// errOtherFile is an ErrFile that another file in its place would look like:
+// some chips give another one by a short identifier, or leave another one
+// selected behind it.
+var errOtherFile = fmt.Errorf("%w", ErrFile)
+
 func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
-	first, ok := s.takeBegun(f)
-	if !ok {
+	first, byShortID := s.takeBegun(f)
+	if !byShortID {
 		var err error
-		if first, err = s.readFirst(ctx, f, s.piece()); err != nil {
+		if first, byShortID, err = s.readFirst(ctx, f, s.piece()); err != nil {
 			return nil, err
 		}
+	}
+	raw, err := s.readOn(ctx, f, first)
+	if err == nil || !byShortID || !isStatus(err) && !errors.Is(err, errOtherFile) {
+		return raw, err
+	}
+	if first, e := s.readSelected(ctx, f, s.piece()); e == nil {
+		if again, e := s.readOn(ctx, f, first); e == nil {
+			s.noShortID = true
+			return again, nil
+		}
+	}
+	return raw, err
+}
+
+// readOn reads the rest of a file that begins with first.
+func (s *Session) readOn(ctx context.Context, f lds.File, first []byte) ([]byte, error) {
+	if f.Tag() == 0 {
+		return s.readToEnd(ctx, f, first)
 	}
 	total, err := s.size(f, first)
 	if err != nil {
@@ -336,23 +340,28 @@ func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
 
 // readFirst reads the first octets of a file and makes it the current one: by
 // its short file id, which takes one command, else by selecting it.
-func (s *Session) readFirst(ctx context.Context, f lds.File, want int) (first []byte, err error) {
+func (s *Session) readFirst(ctx context.Context, f lds.File, want int) (first []byte, byShortID bool, err error) {
 	var refused error
 	if !s.noShortID {
-		if first, refused = s.readPiece(ctx, position{shortID: f.ShortID()}, want); refused == nil || !isStatus(refused) {
-			return first, refused
+		if first, refused = s.readStart(ctx, f, position{shortID: f.ShortID()}, want); refused == nil || !isStatus(refused) {
+			return first, true, refused
 		}
 	}
-	if err := s.selectFor(ctx, f); err != nil {
-		return nil, err
-	}
-	if first, err = s.readPiece(ctx, position{}, want); err != nil {
-		return nil, err
+	if first, err = s.readSelected(ctx, f, want); err != nil {
+		return nil, false, err
 	}
 	if refused != nil && !hasStatus(refused, iso7816.SWSecurityStatus) {
 		s.noShortID = true
 	}
-	return first, nil
+	return first, false, nil
+}
+
+// readSelected selects a file and reads its first octets.
+func (s *Session) readSelected(ctx context.Context, f lds.File, want int) ([]byte, error) {
+	if err := s.selectFor(ctx, f); err != nil {
+		return nil, err
+	}
+	return s.readStart(ctx, f, position{}, want)
 }
 
 // begun is a file that an exchange made for another purpose has begun to read.
@@ -400,18 +409,14 @@ func (s *Session) selectFor(ctx context.Context, f lds.File) error {
 	return s.selectFile(ctx, f)
 }
 
-// size tells from its first octets how long a file is; 0 is unknown, for the
-// files that are not one template and end where the card says so.
+// size tells from its first octets how long a file is, where it is one template.
 func (s *Session) size(f lds.File, first []byte) (int, error) {
-	if f.Tag() == 0 {
-		return 0, nil
-	}
 	tag, header, length, err := tlv.Header(first)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	if tag != tlv.Tag(f.Tag()) {
-		return 0, fmt.Errorf("%w: it begins with tag %s, not %02X", ErrFile, tag, f.Tag())
+		return 0, fmt.Errorf("%w: it begins with tag %s, not %02X", errOtherFile, tag, f.Tag())
 	}
 	if length > s.maxFile-header { // a sum could overflow where an int has 32 bits
 		return 0, fmt.Errorf("%w: it claims %d octets, %d are taken at most", ErrFile, length, s.maxFile)
@@ -419,50 +424,35 @@ func (s *Session) size(f lds.File, first []byte) (int, error) {
 	return header + length, nil
 }
 
-// readRest reads on until the file is whole. However small the pieces, there
-// are only so many of them: one for every 16 octets.
+// readRest reads on until the file is whole.
 func (s *Session) readRest(ctx context.Context, f lds.File, file []byte, total int) ([]byte, error) {
-	sized := total > 0
-	if !sized {
-		total = s.maxFile + 1
-	}
-	told := total
-	if !sized {
-		told = 0
-	}
 	have := min(len(file), total)
 	// A claim is not worth its memory before a first piece of that file came.
 	file = append(make([]byte, 0, have+min(total-have, s.piece())), file[:have]...)
-	pieces := 8 + total/16
+	pieces := mostPieces(total)
 	for {
-		s.onRead(f, len(file), told)
+		s.onRead(f, len(file), total)
 		if len(file) == total {
-			break
+			return file, nil
 		}
 		if pieces--; pieces < 0 {
 			return nil, fmt.Errorf("%w: the card gives it in pieces too small (%d octets so far)", ErrFile, len(file))
 		}
 		want := min(s.piece(), total-len(file))
 		piece, err := s.readPiece(ctx, position{offset: len(file)}, want)
-		if !sized && (hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile, iso7816.SWWrongP1P2) || (err == nil && len(piece) == 0)) {
-			return file, nil
-		}
-		if err != nil {
-			if hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile) {
-				return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
-			}
+		if err != nil && !hasStatus(err, iso7816.SWWrongOffset, iso7816.SWEndOfFile) {
 			return file, err
 		}
 		if len(piece) == 0 {
-			return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", ErrFile, total, len(file))
+			return nil, fmt.Errorf("%w: it claims %d octets and ends after %d", errOtherFile, total, len(file))
 		}
 		file = append(file, piece[:min(len(piece), want)]...)
 	}
-	if !sized {
-		return nil, fmt.Errorf("%w: it has no end within %d octets", ErrFile, s.maxFile)
-	}
-	return file, nil
 }
+
+// mostPieces is how many pieces a file may come in, however small: one for
+// every 16 octets.
+func mostPieces(total int) int { return 8 + total/16 }
 
 // piece is how many octets to ask for at a time: the most that the card's
 // response takes, secure messaging included.
@@ -477,39 +467,11 @@ func (s *Session) piece() int {
 	return max(n, 1)
 }
 
-// fallbackPieces are tried in turn where a card refuses, or answers with
-// nothing, what piece promised.
-var fallbackPieces = [...]int{231, 223, 128, 32, 4}
-
 // position says where to read: at an offset of the current file, or where
 // shortID is not zero, at the start of that file, which becomes current.
 type position struct {
 	shortID byte
 	offset  int
-}
-
-// readPiece reads up to want octets. A card that takes fewer at a time than
-// it promised is remembered for it.
-func (s *Session) readPiece(ctx context.Context, at position, want int) ([]byte, error) {
-	piece, err := s.readOnce(ctx, at, want)
-	refused := func() bool {
-		if err == nil {
-			return len(piece) == 0
-		}
-		return hasStatus(err, iso7816.SWWrongLength) && (s.channel == nil || s.channel.Alive())
-	}
-	for _, smaller := range fallbackPieces {
-		if smaller >= want || !refused() {
-			continue
-		}
-		if piece, err = s.readOnce(ctx, at, smaller); !refused() {
-			s.shortest = smaller
-			if s.channel != nil {
-				s.shortestSafe = smaller
-			}
-		}
-	}
-	return piece[:min(len(piece), want)], err
 }
 
 // lastEvenOffset is where the offset that fits P1-P2 ends; beyond it stands in

@@ -229,11 +229,11 @@ func securityObjectHabits() []habit {
 			onFile(lds.EFSOD, changed(func(sd *signedData) { sd.certificates = nil })),
 		row("sod-unsigned", 5, clause, "has an EF.SOD that nobody has signed", "EF.SOD không ai ký").
 			onFile(lds.EFSOD, changed(func(sd *signedData) { sd.signers = nil })),
-		row("dg-unsigned", 5, "Doc 9303-11 §5.1", "has a DG12 that EF.COM lists and EF.SOD does not", "có DG12 trong EF.COM nhưng không được ký trong EF.SOD").
+		row("dg-unsigned", 5, "Doc 9303-11 §5.1", "has a DG16 that EF.COM lists and EF.SOD does not", "có DG16 trong EF.COM nhưng không được ký trong EF.SOD").
 			onFiles(map[lds.File]func([]byte) []byte{
-				lds.DG12: func([]byte) []byte { return tlv.Encode(tlv.Tag(lds.DG12.Tag()), tlv.Encode(0x5C)) },
+				lds.DG16: func([]byte) []byte { return tlv.Encode(tlv.Tag(lds.DG16.Tag()), []byte{0x02, 0x01, 0x00}) },
 				lds.EFCOM: listing(func(groups []int) []int {
-					groups = append(groups, 12)
+					groups = append(groups, 16)
 					slices.Sort(groups)
 					return slices.Compact(groups)
 				}),

@@ -1,0 +1,172 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/tlv"
+)
+
+// Commands in the forms that chips take, where those of Doc 9303 are refused.
+// card/chip.Habits are the chips that these are for.
+
+// selectForms are the ways to send SELECT: without asking for anything, as Doc
+// 9303-10 §3.6 has it; with all that there is to be told; and without Le though
+// P2 asks.
+var selectForms = [...]struct {
+	p2 byte
+	ne int
+}{{0x0C, 0}, {0x00, iso7816.MaxShortNe}, {0x00, 0}}
+
+// selectBy sends SELECT in the form that worked last and, while the chip
+// refuses the form, in the others.
+func (s *Session) selectBy(ctx context.Context, operation string, p1 byte, data []byte, again func(error) bool) error {
+	var err error
+	for n := range selectForms {
+		i := (s.selectForm + n) % len(selectForms)
+		form := selectForms[i]
+		_, err = s.mustExchange(ctx, operation, iso7816.Command{INS: insSelect, P1: p1, P2: form.p2, Data: data, Ne: form.ne})
+		if err == nil {
+			s.selectForm = i
+			return nil
+		}
+		if !isStatus(err) || !again(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// formRefused tells that a chip does not like how it was asked, whatever for.
+func formRefused(err error) bool {
+	return hasStatus(err, iso7816.SWWrongP1P2, iso7816.SWWrongLength, iso7816.SWFunctionNotSupported)
+}
+
+// lengthRefused tells an answer to READ BINARY that may mean that fewer octets
+// would be given: it was too much for the chip, or beyond the end of the file.
+func lengthRefused(piece []byte, err error) bool {
+	if err == nil {
+		return len(piece) == 0
+	}
+	return isStatus(err) && (hasStatus(err, iso7816.SWWrongLength, iso7816.SWWrongOffset, iso7816.SWWrongP1P2, iso7816.SWEndOfFile) || rightLength(err) > 0)
+}
+
+// rightLength is the xx of 6Cxx, 0 for any other answer.
+func rightLength(err error) int {
+	var status *iso7816.StatusError
+	if !isStatus(err) || !errors.As(err, &status) || status.SW>>8 != 0x6C {
+		return 0
+	}
+	if n := int(status.SW & 0xFF); n > 0 {
+		return n
+	}
+	return iso7816.MaxShortNe
+}
+
+// The first octets of a file, which say how long it is: of any file, and of one
+// below 64 KB.
+var headers = [...]int{6, 4}
+
+// readStart reads the first octets of a file, up to want. How long the file is
+// is not known yet: a chip that refuses may mean that want is too much for it,
+// or that it reaches beyond the end. The header settles that.
+func (s *Session) readStart(ctx context.Context, f lds.File, at position, want int) ([]byte, error) {
+	sized := f.Tag() != 0
+	asked := want
+	if s.exactEnd && sized {
+		asked = min(want, headers[0])
+	}
+	first, err := s.readOnce(ctx, at, asked)
+	if !lengthRefused(first, err) {
+		return first[:min(len(first), asked)], err
+	}
+	refused := err
+	tries := headers[:]
+	if n := rightLength(err); n > 0 {
+		tries = append([]int{n}, tries...)
+	}
+	if !sized {
+		tries = append(tries, 1) // readToEnd goes on from there
+	}
+	for _, smaller := range tries {
+		if smaller >= asked {
+			continue
+		}
+		if first, err = s.readOnce(ctx, at, smaller); err != nil && !lengthRefused(first, err) {
+			return nil, err
+		}
+		if err != nil || len(first) == 0 {
+			continue
+		}
+		first = first[:min(len(first), smaller)]
+		if _, header, length, e := tlv.Header(first); e == nil && sized && length < want-header {
+			s.exactEnd = true
+		}
+		return first, nil
+	}
+	return nil, refused
+}
+
+// readToEnd reads on in a file that is not one template, and so does not say
+// how long it is, until the chip gives no more.
+func (s *Session) readToEnd(ctx context.Context, f lds.File, file []byte) ([]byte, error) {
+	want := s.piece()
+	cut := false // the last piece was less than was asked for
+	for pieces := mostPieces(s.maxFile); pieces > 0; pieces-- {
+		s.onRead(f, len(file), 0)
+		if len(file) > s.maxFile {
+			return nil, fmt.Errorf("%w: it has no end within %d octets", ErrFile, s.maxFile)
+		}
+		piece, err := s.readOnce(ctx, position{offset: len(file)}, want)
+		switch {
+		case lengthRefused(piece, err) && (cut || want == 1):
+			return file, nil
+		case lengthRefused(piece, err):
+			// Some chips refuse what reaches beyond the end, though part of it
+			// is there.
+			half := want / 2
+			if n := rightLength(err); n > 0 && n < want {
+				half = n
+			}
+			want = half
+			continue
+		case err != nil:
+			return file, err
+		}
+		cut = len(piece) < want
+		file = append(file, piece[:min(len(piece), want)]...)
+	}
+	return nil, fmt.Errorf("%w: the card gives it in pieces too small (%d octets so far)", ErrFile, len(file))
+}
+
+// fallbackPieces are tried in turn where a card refuses, or answers with
+// nothing, what piece promised.
+var fallbackPieces = [...]int{231, 223, 128, 32, 4}
+
+// readPiece reads up to want octets that the file has. A card that takes fewer
+// at a time than it promised is remembered for it.
+func (s *Session) readPiece(ctx context.Context, at position, want int) ([]byte, error) {
+	piece, err := s.readOnce(ctx, at, want)
+	tooMany := func() bool {
+		return err == nil && len(piece) == 0 || isStatus(err) && (hasStatus(err, iso7816.SWWrongLength) || rightLength(err) > 0)
+	}
+	tries := fallbackPieces[:]
+	if n := rightLength(err); n > 0 {
+		tries = append([]int{n}, tries...)
+	}
+	for _, smaller := range tries {
+		if smaller >= want || !tooMany() {
+			continue
+		}
+		if piece, err = s.readOnce(ctx, at, smaller); !tooMany() {
+			s.shortest = smaller
+			if s.channel != nil {
+				s.shortestSafe = smaller
+			}
+		}
+	}
+	return piece[:min(len(piece), want)], err
+}
