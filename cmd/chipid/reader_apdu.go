@@ -157,7 +157,7 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 		}
 		return s
 	}
-	if !x.Reset {
+	if x.Command.Len() > 0 {
 		fmt.Fprintf(b, "      > %s\n", cut(x.Command.String()))
 	}
 	for _, line := range d.Command {
@@ -168,7 +168,7 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 		fmt.Fprintf(b, "      %s\n", a.say("! không có kết quả", "! no outcome"))
 	case x.Failure != "":
 		fmt.Fprintf(b, "      ! %s\n", printable(x.Failure))
-	case !x.Reset:
+	case x.Response.Len() > 0:
 		fmt.Fprintf(b, "      < %s\n", cut(x.Response.String()))
 		for _, line := range d.Response {
 			fmt.Fprintf(b, "          %s\n", line)

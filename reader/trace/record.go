@@ -36,7 +36,10 @@ type Recorder struct {
 func NewRecorder(t reader.Transport, w io.Writer, o Options) *Recorder {
 	r := &Recorder{w: w, o: o, inner: t, start: o.Now()}
 	_, resettable := t.(reader.Resetter)
-	head := Trace{Masked: !o.Secrets, Start: r.start, Reader: word(o.Reader), ATR: o.ATR[:min(len(o.ATR), maxWord)], Resettable: resettable}
+	head := Trace{
+		Masked: !o.Secrets, Start: r.start, Reader: word(o.Reader), ATR: o.ATR[:min(len(o.ATR), maxWord)],
+		MaxAPDU: min(plain{r}.MaxAPDU(), maxAPDU), Resettable: resettable,
+	}
 	r.write(head.header())
 	return r
 }
@@ -45,7 +48,7 @@ func NewRecorder(t reader.Transport, w io.Writer, o Options) *Recorder {
 // below can. Trouble with the recording never disturbs it: see Close.
 func (r *Recorder) Transport() reader.Transport {
 	if inner, ok := r.inner.(reader.Resetter); ok {
-		return resettable{r, inner}
+		return resettable{plain{r}, inner}
 	}
 	return plain{r}
 }
@@ -88,6 +91,7 @@ func (r *Recorder) end(x Exchange, failure error) {
 		if x.Failure = word(failure.Error()); x.Failure == "" {
 			x.Failure = "no reason"
 		}
+		x.Lost = errors.Is(failure, reader.ErrCardLost)
 	}
 	if r.octets += x.Response.Len(); r.err == nil && (r.octets > MaxOctets || x.Response.Len() > maxAPDU) {
 		r.err = ErrBounds
@@ -115,13 +119,29 @@ func (p plain) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	return p.r.transmit(ctx, command)
 }
 
-type resettable struct {
-	r     *Recorder
-	inner reader.Resetter
+// MaxAPDU is what the reader takes, where it says.
+func (p plain) MaxAPDU() int {
+	if inner, ok := p.r.inner.(reader.Limiter); ok {
+		return max(inner.MaxAPDU(), 0)
+	}
+	return 0
 }
 
-func (p resettable) Transmit(ctx context.Context, command []byte) ([]byte, error) {
-	return p.r.transmit(ctx, command)
+// Rejoin waits for a lost card where the transport below can.
+func (p plain) Rejoin(ctx context.Context) error {
+	inner, ok := p.r.inner.(reader.Rejoiner)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	x := p.r.begin(Exchange{Rejoin: true})
+	err := inner.Rejoin(ctx)
+	p.r.end(x, err)
+	return err
+}
+
+type resettable struct {
+	plain
+	inner reader.Resetter
 }
 
 func (p resettable) Reset(ctx context.Context) error {
@@ -194,7 +214,10 @@ func (r *Replay) step(ctx context.Context, differs func(Exchange) string) (Excha
 		}
 		if what == "" {
 			r.next++
-			if x.Failure != "" {
+			switch {
+			case x.Lost:
+				return x, fmt.Errorf("%s: %w", x.Failure, reader.ErrCardLost)
+			case x.Failure != "":
 				return x, errors.New(x.Failure)
 			}
 			return x, nil
@@ -211,9 +234,26 @@ func (p replayed) Transmit(ctx context.Context, command []byte) ([]byte, error) 
 	return bytes.Clone(x.Response.octets), err
 }
 
+// MaxAPDU is what the recorded reader took.
+func (p replayed) MaxAPDU() int { return p.r.t.MaxAPDU }
+
+// Rejoin finds the card again that was found again.
+func (p replayed) Rejoin(ctx context.Context) error {
+	_, err := p.r.step(ctx, func(x Exchange) string {
+		if !x.Rejoin {
+			return "a wait for a lost card, where there was none"
+		}
+		return ""
+	})
+	return err
+}
+
 func difference(x Exchange, command []byte) string {
-	if x.Reset {
+	switch {
+	case x.Reset:
 		return "a command, where the card was reset"
+	case x.Rejoin:
+		return "a command, where the card was lost and waited for"
 	}
 	want := x.Command.octets
 	for i := range min(len(want), len(command)) {
@@ -231,7 +271,10 @@ type replayedResets struct{ replayed }
 
 func (p replayedResets) Reset(ctx context.Context) error {
 	_, err := p.r.step(ctx, func(x Exchange) string {
-		if !x.Reset {
+		switch {
+		case x.Rejoin:
+			return "a reset, where the card was lost and waited for"
+		case !x.Reset:
 			return "a reset, where the recorded command is " + insName(x.Command.octets)
 		}
 		return ""

@@ -102,9 +102,13 @@ type card struct {
 }
 
 func (c *card) describe(x Exchange) Description {
-	if x.Reset {
+	switch {
+	case x.Reset:
 		*c = card{}
 		return Description{Name: "RESET", Meaning: "of the card; the master file is selected"}
+	case x.Rejoin:
+		*c = card{}
+		return Description{Name: "WAIT", Meaning: "for the lost card; where one came, its master file is selected"}
 	}
 	var d Description
 	command, err := iso7816.ParseCommand(x.Command.octets)

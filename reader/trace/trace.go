@@ -61,18 +61,22 @@ type Trace struct {
 	Start      time.Time
 	Reader     string // empty where it is not told
 	ATR        []byte
+	MaxAPDU    int  // octets of data that the reader takes in one APDU; 0: it does not say
 	Resettable bool // the transport could reset the card
 	Exchanges  []Exchange
 	Complete   bool // false: the recording was cut off
 }
 
-// Exchange is a command and what came of it, or a reset of the card.
+// Exchange is a command and what came of it, or a reset of the card, or the
+// wait for a card that was lost.
 type Exchange struct {
 	At, Took time.Duration // since Start; until the answer
 	Reset    bool          // a reset, and no command
+	Rejoin   bool          // a wait for a card, and no command
 	Command  Message
 	Response Message // of length 0 where Failure says why, or the recording was cut off
 	Failure  string  // of the transport, not of the card
+	Lost     bool    // with Failure: the card was lost by it
 	Open     bool    // cut off before the outcome
 }
 
@@ -217,6 +221,9 @@ func (t *Trace) header() string {
 	if len(t.ATR) > 0 {
 		fmt.Fprintf(&b, "atr %X\n", t.ATR)
 	}
+	if t.MaxAPDU > 0 {
+		fmt.Fprintf(&b, "maxapdu %d\n", t.MaxAPDU)
+	}
 	if t.Resettable {
 		b.WriteString("resettable\n")
 	}
@@ -240,8 +247,11 @@ func parseStamp(s string) (time.Duration, error) {
 }
 
 func (x *Exchange) request() string {
-	if x.Reset {
+	switch {
+	case x.Reset:
 		return stamp(x.At) + " reset\n"
+	case x.Rejoin:
+		return stamp(x.At) + " rejoin\n"
 	}
 	return stamp(x.At) + " > " + x.Command.String() + "\n"
 }
@@ -249,9 +259,11 @@ func (x *Exchange) request() string {
 func (x *Exchange) outcome() string {
 	at := stamp(x.At + x.Took)
 	switch {
+	case x.Lost:
+		return at + " lost " + strconv.QuoteToASCII(x.Failure) + "\n"
 	case x.Failure != "":
 		return at + " ! " + strconv.QuoteToASCII(x.Failure) + "\n"
-	case x.Reset:
+	case x.Reset || x.Rejoin:
 		return at + " done\n"
 	}
 	return at + " < " + x.Response.String() + "\n"
@@ -384,6 +396,14 @@ func (d *decoder) head() (string, error) {
 			return "", err
 		}
 	}
+	if text, ok := strings.CutPrefix(line, "maxapdu "); ok {
+		if d.t.MaxAPDU, err = strconv.Atoi(text); err != nil || d.t.MaxAPDU < 1 || d.t.MaxAPDU > maxAPDU || strconv.Itoa(d.t.MaxAPDU) != text {
+			return "", fmt.Errorf("%w: what the reader takes is no number", ErrFormat)
+		}
+		if line, err = d.next(); err != nil {
+			return "", err
+		}
+	}
 	if d.t.Resettable = line == "resettable"; d.t.Resettable {
 		return d.next()
 	}
@@ -409,16 +429,16 @@ func (d *decoder) open() *Exchange {
 func (d *decoder) event(at time.Duration, text string) error {
 	kind, rest, _ := strings.Cut(text, " ")
 	x := d.open()
-	if kind == ">" || text == "reset" {
+	if kind == ">" || text == "reset" || text == "rejoin" {
 		if x != nil {
 			return errors.New("a command has no outcome")
 		}
 		if len(d.t.Exchanges) == MaxExchanges {
 			return ErrBounds
 		}
-		begun := Exchange{At: at, Reset: kind != ">", Open: true}
+		begun := Exchange{At: at, Reset: text == "reset", Rejoin: text == "rejoin", Open: true}
 		var err error
-		if !begun.Reset {
+		if kind == ">" {
 			begun.Command, err = d.message(rest)
 		}
 		d.t.Exchanges = append(d.t.Exchanges, begun)
@@ -428,12 +448,13 @@ func (d *decoder) event(at time.Duration, text string) error {
 		return errors.New("an outcome has no command")
 	}
 	var err error
-	switch {
-	case kind == "!":
+	switch noCommand := x.Reset || x.Rejoin; {
+	case kind == "!", kind == "lost":
 		x.Failure, err = unquote(rest)
-	case kind == "<" && !x.Reset:
+		x.Lost = kind == "lost"
+	case kind == "<" && !noCommand:
 		x.Response, err = d.message(rest)
-	case text == "done" && x.Reset:
+	case text == "done" && noCommand:
 	default:
 		return errors.New("a line is not understood")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"io"
@@ -351,6 +352,9 @@ func TestRefused(t *testing.T) {
 		"missing exchanges":    head + "end 3\n",
 		"behind the end":       head + "end 0\n0.000000 > 00B00000\n",
 		"reset answers":        head + "0.000000 reset\n0.000000 < 9000\n",
+		"a wait answers":       head + "0.000000 rejoin\n0.000000 < 9000\n",
+		"no size of an APDU":   head + "maxapdu many\n",
+		"too large an APDU":    head + "maxapdu 99999999\n",
 		"a line without end":   head + strings.Repeat("0", 1<<20),
 		"hidden without end":   strings.Replace(head, "whole", "masked", 1) + "0.000000 > [99999999999]\n",
 		"many hidden octets":   strings.Replace(head, "whole", "masked", 1) + strings.Repeat("0.000000 > [65000]\n0.000000 < [65000]\n", 200),
@@ -413,6 +417,77 @@ func TestFailuresAreReplayed(t *testing.T) {
 	}
 }
 
+// wobbly is a card that is lost and comes back.
+type wobbly struct{ lost, gone bool }
+
+func (w *wobbly) Transmit(context.Context, []byte) ([]byte, error) {
+	if w.lost {
+		return nil, fmt.Errorf("talk to the card: %w", reader.ErrCardLost)
+	}
+	return []byte{0x90, 0x00}, nil
+}
+
+func (w *wobbly) Rejoin(context.Context) error {
+	if w.gone {
+		return errors.New("nobody put it back")
+	}
+	w.lost = false
+	return nil
+}
+
+func (w *wobbly) MaxAPDU() int { return 2048 }
+
+// TestLostCards: what a transport can do beyond exchanges is there in a recorded
+// one and in the replay, and a card that was lost and came back does both again.
+func TestLostCards(t *testing.T) {
+	w := new(wobbly)
+	var file bytes.Buffer
+	rec := trace.NewRecorder(w, &file, trace.Options{Now: clock(), Secrets: true})
+	command := []byte{0x00, 0x84, 0, 0, 8}
+	converse := func(tr reader.Transport, lose func(lost, gone bool)) {
+		t.Helper()
+		if n := tr.(reader.Limiter).MaxAPDU(); n != 2048 {
+			t.Errorf("the reader takes %d octets", n)
+		}
+		if _, err := tr.Transmit(t.Context(), command); err != nil {
+			t.Errorf("%v", err)
+		}
+		for _, gone := range []bool{false, true} {
+			lose(true, gone)
+			if _, err := tr.Transmit(t.Context(), command); !errors.Is(err, reader.ErrCardLost) {
+				t.Errorf("lost: %v", err)
+			}
+			if err := tr.(reader.Rejoiner).Rejoin(t.Context()); (err != nil) != gone {
+				t.Errorf("gone %v: %v", gone, err)
+			}
+		}
+	}
+	converse(rec.Transport(), func(lost, gone bool) { w.lost, w.gone = lost, gone })
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr := parse(t, file.Bytes())
+	replay, err := trace.NewReplay(tr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	converse(replay.Transport(), func(bool, bool) {})
+	if err := replay.Done(); err != nil {
+		t.Error(err)
+	}
+	if d := tr.Describe(); d[2].Name != "WAIT" || len(d) != 5 {
+		t.Errorf("described as %+v", d)
+	}
+
+	plain := trace.NewRecorder(&cards{[]string{"9000"}}, &file, trace.Options{Now: clock()}).Transport()
+	if err := plain.(reader.Rejoiner).Rejoin(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a card that cannot come back: %v", err)
+	}
+	if n := plain.(reader.Limiter).MaxAPDU(); n != 0 {
+		t.Errorf("a reader that does not say takes %d octets", n)
+	}
+}
+
 // full takes so many octets and no more.
 type full int
 
@@ -470,7 +545,7 @@ func TestDescribe(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add([]byte("chipid-trace 1 masked\nstart 2026-11-05T12:00:00.001000Z\nreader \"a\"\natr 3B80\nresettable\n0.001000 > 00A4040C07A0000002471001\n0.002000 < 9000\n0.005000 > 0CB081000D[13]00\n0.006000 < [3]9000\n0.006000 reset\n0.007000 done\n0.009000 > 00DA0062000004[4]0000\n0.010000 ! \"card removed\"\nend 4\n"))
+	f.Add([]byte("chipid-trace 1 masked\nstart 2026-11-05T12:00:00.001000Z\nreader \"a\"\natr 3B80\nmaxapdu 256\nresettable\n0.001000 > 00A4040C07A0000002471001\n0.002000 < 9000\n0.005000 > 0CB081000D[13]00\n0.006000 < [3]9000\n0.006000 reset\n0.007000 done\n0.009000 > 00DA0062000004[4]0000\n0.010000 lost \"card removed\"\n0.011000 rejoin\n0.012000 done\nend 5\n"))
 	f.Add([]byte("chipid-trace 1 whole\nstart 2026-11-05T12:00:00.000000Z\n0.000000 > 10860000027C0000\n0.000000 < 7C028000" + "9000\n0.000000 > 00A4020C020101\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tr, err := trace.Read(bytes.NewReader(raw))
