@@ -465,6 +465,14 @@ func (c *checker) accessControl() Outcome {
 		return missing("no_access", "access to the chip was not opened", "chưa mở được truy cập chip")
 	}
 	check := passed("", fmt.Sprintf("opened with the %s", access.Password), fmt.Sprintf("mở bằng %s", access.Password))
+	if !c.vouchedFor(access.Parameters) {
+		check = missing("own_parameters", "the chip was opened over domain parameters of its own, which no signed DG14 repeats: somebody between chip and reader may have chosen them",
+			"chip được mở bằng tham số riêng không có trong DG14 đã ký: có thể do kẻ đứng giữa chọn")
+	}
+	if access.Resumed {
+		check.Reason += " after the CAN, since two wrong PINs had suspended it"
+		check.ReasonVI += " sau khi dùng CAN, vì PIN đã bị tạm ngưng do hai lần nhập sai"
+	}
 	check.Protocol = access.Protocol
 	if len(access.Attempts) > 0 {
 		var before, why []string
@@ -472,12 +480,25 @@ func (c *checker) accessControl() Outcome {
 			before = append(before, a.Protocol)
 			why = append(why, a.Protocol+": "+a.Error)
 		}
-		check.Code = "fallback"
+		if check.Status == Passed {
+			check.Code = "fallback"
+		}
 		check.Reason += "; passed over: " + strings.Join(before, ", ")
 		check.ReasonVI += "; đã bỏ qua: " + strings.Join(before, ", ")
 		check.Detail = strings.Join(why, "; ")
 	}
 	return check
+}
+
+// vouchedFor tells whether domain parameters of the card's own, if PACE ran over
+// any, stand in the signed DG14 too. Package pace says why that matters.
+func (c *checker) vouchedFor(own []byte) bool {
+	if len(own) == 0 {
+		return true
+	}
+	return c.options != nil && c.signed(lds.DG14) && slices.ContainsFunc(c.options.PACEDomainParameters, func(p lds.PACEDomainParameterInfo) bool {
+		return bytes.Equal(p.Parameters, own)
+	})
 }
 
 // changedCardAccess compares the unsigned EF.CardAccess with the offers of

@@ -120,12 +120,19 @@ const (
 // Access records how access to the chip was opened.
 type Access struct {
 	Protocol string          `cbor:"protocol,omitempty"` // the one that succeeded: PACE-…, BAC; empty for an open chip
-	Password string          `cbor:"password,omitempty"` // CAN or MRZ; the password itself is not kept
+	Password string          `cbor:"password,omitempty"` // CAN, MRZ, PIN or PUK; the password itself is not kept
 	Attempts []AccessAttempt `cbor:"attempts,omitempty"` // those before it that did not, in order
 
 	// OtherZone says that the chip opened with a machine readable zone which is
 	// not the one in its DG1.
 	OtherZone bool `cbor:"otherZone,omitempty"`
+
+	// Resumed says that the PIN was suspended, and the CAN went before it.
+	Resumed bool `cbor:"resumed,omitempty"`
+
+	// Parameters are the domain parameters of PACE where they were the card's own,
+	// an AlgorithmIdentifier. EF.CardAccess, where they stand, is not signed.
+	Parameters []byte `cbor:"parameters,omitempty"`
 }
 
 // AccessAttempt is a way in that was tried or passed over.

@@ -55,7 +55,7 @@ func (r *run) access(ctx context.Context) error {
 			continue
 		}
 		open := func(ctx context.Context) error {
-			transcript, err := r.s.PACE(ctx, offer, password)
+			transcript, err := r.pace(ctx, offer, password)
 			if err != nil {
 				return err
 			}
@@ -74,6 +74,7 @@ func (r *run) access(ctx context.Context) error {
 		}
 		err = open(ctx)
 		if err == nil {
+			r.e.Access.Parameters = offer.Own()
 			r.opened(offer.Name(), password.Name(), open)
 			return nil
 		}
@@ -142,17 +143,6 @@ func (r *run) paceOffers() ([]pace.Offer, error) {
 	}
 	slices.SortStableFunc(offers, func(a, b pace.Offer) int { return proves(a) - proves(b) })
 	return offers, nil
-}
-
-func (r *run) pacePassword() (pace.Password, error) {
-	p := r.o.Passwords
-	switch {
-	case p.CAN != "":
-		return pace.CANPassword(p.CAN)
-	case p.hasMRZ():
-		return pace.MRZPassword(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
-	}
-	return pace.Password{}, fmt.Errorf("give the CAN or the MRZ: %w", ErrNoPassword)
 }
 
 // basicAccess opens the chip by BAC, or finds it open.
@@ -224,8 +214,11 @@ func (r *run) closed(f lds.File) bool {
 // noWayIn says why a chip stays closed to somebody without the MRZ.
 func (r *run) noWayIn() error {
 	attempts := r.e.Access.Attempts
-	switch {
-	case r.o.Passwords.CAN == "":
+	switch p := r.o.Passwords; {
+	case (p.PIN != "" || p.PUK != "") && len(attempts) > 0:
+		last := attempts[len(attempts)-1]
+		return fmt.Errorf("%w: %s did not open it (%s); give the CAN or the MRZ", ErrNoPassword, last.Protocol, last.Error)
+	case p.CAN == "":
 		return fmt.Errorf("%w: give the CAN (six digits on the front of the card) or the MRZ", ErrNoPassword)
 	case len(attempts) == 0:
 		return fmt.Errorf("%w: this chip knows no CAN; give the MRZ, or document number, date of birth and date of expiry", ErrNoPassword)

@@ -19,10 +19,12 @@ import (
 
 // Passwords are what opens a chip: the card access number, or three fields of
 // the machine readable zone with dates as YYMMDD. With both, PACE takes the
-// number, and the zone is for a fall-back to BAC.
+// number, and the zone is for a fall-back to BAC. A PIN or a PUK goes before
+// both; the number beside a PIN brings it back where the chip has suspended it.
 type Passwords struct {
 	CAN                                       string
 	DocumentNumber, DateOfBirth, DateOfExpiry string
+	PIN, PUK                                  string // of cards that are given one; not both
 }
 
 func (p Passwords) hasMRZ() bool { return p.DocumentNumber != "" }
