@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -285,37 +286,46 @@ func TestTrustedAmongSeveralSigners(t *testing.T) {
 // mergedSOD is an EF.SOD with the signers of two, which sign the same content.
 func mergedSOD(t *testing.T, a, b []byte) []byte {
 	t.Helper()
-	const context0 = cbasn1.Tag(0x80 | 0x20)
-	split := func(sod []byte) (head, certificates, signers []byte) {
-		message, err := lds.DecodeSOD(sod)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, info, wrapped, sd := cryptobyte.String(message), cryptobyte.String(nil), cryptobyte.String(nil), cryptobyte.String(nil)
-		if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.OBJECT_IDENTIFIER) || !info.ReadASN1(&wrapped, context0) || !wrapped.ReadASN1(&sd, cbasn1.SEQUENCE) {
-			t.Fatal("no SignedData")
-		}
-		whole := []byte(sd)
-		var c, s cryptobyte.String
-		if !sd.SkipASN1(cbasn1.INTEGER) || !sd.SkipASN1(cbasn1.SET) || !sd.SkipASN1(cbasn1.SEQUENCE) {
-			t.Fatal("no content")
-		}
-		head = whole[:len(whole)-len(sd)]
-		if !sd.ReadASN1(&c, context0) || !sd.ReadASN1(&s, cbasn1.SET) {
-			t.Fatal("no signers")
-		}
-		return head, c, s
+	head, certificates, signers := splitSOD(t, a)
+	_, moreCertificates, moreSigners := splitSOD(t, b)
+	return joinSOD(head, slices.Concat(certificates, moreCertificates), slices.Concat(signers, moreSigners))
+}
+
+const context0 = cbasn1.Tag(0x80 | 0x20)
+
+// splitSOD takes an EF.SOD apart: what comes before the certificates, these, and
+// the signers.
+func splitSOD(t testing.TB, sod []byte) (head, certificates, signers []byte) {
+	t.Helper()
+	message, err := lds.DecodeSOD(sod)
+	if err != nil {
+		t.Fatal(err)
 	}
-	head, certificates, signers := split(a)
-	_, moreCertificates, moreSigners := split(b)
+	in, info, wrapped, sd := cryptobyte.String(message), cryptobyte.String(nil), cryptobyte.String(nil), cryptobyte.String(nil)
+	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.OBJECT_IDENTIFIER) || !info.ReadASN1(&wrapped, context0) || !wrapped.ReadASN1(&sd, cbasn1.SEQUENCE) {
+		t.Fatal("no SignedData")
+	}
+	whole := []byte(sd)
+	var c, s cryptobyte.String
+	if !sd.SkipASN1(cbasn1.INTEGER) || !sd.SkipASN1(cbasn1.SET) || !sd.SkipASN1(cbasn1.SEQUENCE) {
+		t.Fatal("no content")
+	}
+	head = whole[:len(whole)-len(sd)]
+	if !sd.ReadASN1(&c, context0) || !sd.ReadASN1(&s, cbasn1.SET) {
+		t.Fatal("no signers")
+	}
+	return head, c, s
+}
+
+func joinSOD(head, certificates, signers []byte) []byte {
 	var out cryptobyte.Builder
 	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
 		out.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2})
 		out.AddASN1(context0, func(out *cryptobyte.Builder) {
 			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
 				out.AddBytes(head)
-				out.AddASN1(context0, func(out *cryptobyte.Builder) { out.AddBytes(certificates); out.AddBytes(moreCertificates) })
-				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(signers); out.AddBytes(moreSigners) })
+				out.AddASN1(context0, func(out *cryptobyte.Builder) { out.AddBytes(certificates) })
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(signers) })
 			})
 		})
 	})
