@@ -251,7 +251,7 @@ func TestAttacks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			transport, passwords, store := test.forge(t)
-			e := read(t, transport, passwords)
+			e := inspected(t, transport, options(passwords), store)
 			wantReport(t, inspect.Check(roundTrip(t, e), store, now), test.want)
 		})
 	}

@@ -274,7 +274,7 @@ func TestGenuine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := card(t, test.state.doc, test.state.secrets)
-			e := read(t, reader.NewChipTransport(c), test.passwords)
+			e := inspected(t, reader.NewChipTransport(c), options(test.passwords), test.state.store(t))
 			r := inspect.Check(roundTrip(t, e), test.state.store(t), now)
 			wantVerdict(t, r, inspect.Genuine)
 			checks := r.Checks

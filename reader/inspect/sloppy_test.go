@@ -76,7 +76,7 @@ func TestExtendedLengthsThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := &sloppy{Transport: reader.NewChipTransport(card(t, vn.doc, vn.secrets)), answer: answer}
-			r := inspect.Check(read(t, resettable{line}, can(vn.secrets)), vn.store(t), now)
+			r := inspect.Check(inspected(t, resettable{line}, options(can(vn.secrets)), vn.store(t)), vn.store(t), now)
 			wantVerdict(t, r, inspect.Genuine)
 			if r.Files["DG2"].Bytes == 0 {
 				t.Error("the photo was not read")
@@ -85,7 +85,7 @@ func TestExtendedLengthsThatLie(t *testing.T) {
 			// no reset is needed. Its RSA signature of 256 octets does not fit a
 			// short protected response, and is then no proof of a copy.
 			line = &sloppy{Transport: reader.NewChipTransport(card(t, utopia.doc, utopia.secrets)), answer: answer}
-			r = inspect.Check(read(t, line, zone(utopia.secrets)), utopia.store(t), now)
+			r = inspect.Check(inspected(t, line, options(zone(utopia.secrets)), utopia.store(t)), utopia.store(t), now)
 			wantVerdict(t, r, inspect.Genuine)
 			if s := r.Checks.ChipAuthentication.Status; s != inspect.Passed {
 				t.Errorf("chip authentication is %s", s)

@@ -168,7 +168,7 @@ func TestVariants(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			doc, secrets := tt.v.build(t, vn)
-			e := roundTrip(t, read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets)))
+			e := roundTrip(t, inspected(t, reader.NewChipTransport(card(t, doc, secrets)), options(can(secrets)), vn.store(t)))
 			r := inspect.Check(e, vn.store(t), now)
 			if r.Verdict != inspect.Genuine {
 				t.Errorf("%s: %s", r.Verdict, r.Reason("en"))
@@ -332,10 +332,7 @@ func TestTerminalAuthentication(t *testing.T) {
 			doc, secrets := v.build(t, vn)
 			o := options(tt.passwords(secrets))
 			o.Terminal = tt.credential
-			e, err := inspect.Read(context.Background(), reader.NewChipTransport(card(t, doc, secrets)), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			e := inspected(t, reader.NewChipTransport(card(t, doc, secrets)), o, vn.store(t))
 			r := inspect.Check(roundTrip(t, e), vn.store(t), now)
 			if r.Verdict != inspect.Genuine {
 				t.Errorf("%s: %s", r.Verdict, r.Reason("en"))
