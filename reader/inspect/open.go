@@ -56,6 +56,13 @@ func (r *run) access(ctx context.Context) error {
 		}
 		open := func(ctx context.Context) error {
 			transcript, err := r.pace(ctx, offer, password)
+			if refusedWith(err, iso7816.SWConditionsNotSatisfied) {
+				// Some chips want their application selected first.
+				if err := r.s.SelectApplication(ctx); err != nil {
+					return err
+				}
+				transcript, err = r.pace(ctx, offer, password)
+			}
 			if err != nil {
 				return err
 			}
@@ -206,6 +213,12 @@ func (r *run) blank(ctx context.Context) bool {
 	return err == nil && challenge.SW != iso7816.SWSuccess
 }
 
+// refusedWith tells a status word that left the channel, if there is one, whole.
+func refusedWith(err error, sw iso7816.StatusWord) bool {
+	var status *iso7816.StatusError
+	return errors.As(err, &status) && status.SW == sw && !errors.Is(err, iso7816.ErrSecureMessaging)
+}
+
 // closed tells whether the chip wants access control before it gives a file.
 func (r *run) closed(f lds.File) bool {
 	return r.e.Refused[f.String()] == iso7816.SWSecurityStatus
@@ -218,6 +231,11 @@ func (r *run) noWayIn() error {
 	case (p.PIN != "" || p.PUK != "") && len(attempts) > 0:
 		last := attempts[len(attempts)-1]
 		return fmt.Errorf("%w: %s did not open it (%s); give the CAN or the MRZ", ErrNoPassword, last.Protocol, last.Error)
+	case p.hasMRZ() && len(attempts) > 0:
+		last := attempts[len(attempts)-1]
+		return fmt.Errorf("%w: %s did not open it (%s), and it has no BAC", ErrNoPassword, last.Protocol, last.Error)
+	case p.hasMRZ():
+		return fmt.Errorf("%w: it keeps its files closed, and offers neither PACE nor BAC to open them with", ErrNoPassword)
 	case p.CAN == "":
 		return fmt.Errorf("%w: give the CAN (six digits on the front of the card) or the MRZ", ErrNoPassword)
 	case len(attempts) == 0:

@@ -124,7 +124,12 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 		if r.s.Secured() {
 			return nil
 		}
-		return r.reopen(ctx, false)
+		if err := r.reopen(ctx, false); err != nil || r.reopened == maxReopened {
+			return err
+		}
+		// It may have lost its session in the middle: a copy fails again.
+		r.reopened++
+		return r.prove(ctx, offer)
 	case errors.Is(err, reader.ErrUnusableOffer):
 		record.Unsupported = err.Error()
 	}

@@ -122,7 +122,8 @@ type run struct {
 	open  func(context.Context) error // the way in that succeeded, to go again
 	offer *eac.Offer                  // of chip authentication, once it succeeded
 
-	granted bool // the chip has let our terminal in
+	granted  bool // the chip has let our terminal in
+	reopened int  // times that access was opened anew
 }
 
 // all is the order of a read. The data groups that carry pictures come last:
@@ -241,12 +242,17 @@ func (r *run) file(ctx context.Context, f lds.File) error {
 	return r.keep(f, raw, err)
 }
 
-// fetch gets a file from the chip. Where the channel breaks while extended
-// lengths are in use, the chip may have promised more than it keeps: access is
-// opened anew and the file read once more, in short pieces.
+// maxReopened is how often access is opened anew on a chip whose channel breaks.
+const maxReopened = 2
+
+// fetch gets a file from the chip. A channel that breaks is dead. The chip may
+// have promised lengths that it does not keep, or has lost its session: access
+// is opened anew, the chip proves itself anew, and the file is read once more,
+// in short pieces.
 func (r *run) fetch(ctx context.Context, f lds.File) ([]byte, error) {
 	raw, err := r.s.ReadFile(ctx, f)
-	if err != nil && errors.Is(err, iso7816.ErrSecureMessaging) && r.s.Extended() {
+	for errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened {
+		r.reopened++
 		r.s.ForgetExtended()
 		if err := r.reopen(ctx, true); err != nil {
 			return nil, err
