@@ -44,3 +44,48 @@ func (r *run) pace(ctx context.Context, offer pace.Offer, password pace.Password
 	r.e.Access.Resumed = true
 	return r.s.PACE(ctx, offer, password)
 }
+
+// Unblock opens a chip with the PUK of the options and gives its PIN the tries
+// back that wrong ones have used up. Nothing is read, and the application stays
+// unselected: the passwords are the card's.
+func Unblock(ctx context.Context, t reader.Transport, o Options) error {
+	puk, err := pace.PUKPassword(o.Passwords.PUK)
+	if err != nil {
+		return fmt.Errorf("unblock the PIN: %w", err)
+	}
+	r := &run{o: o, e: newEvidence(OriginChip), stream: newStream(nil)}
+	r.s = reader.NewSession(t, reader.Options{Rand: o.Rand, MaxFile: o.MaxFile})
+	if err := r.unblock(ctx, puk); err != nil {
+		return fmt.Errorf("unblock the PIN: %w", err)
+	}
+	return nil
+}
+
+func (r *run) unblock(ctx context.Context, puk pace.Password) error {
+	if err := r.masterFiles(ctx); err != nil {
+		return err
+	}
+	offers, err := r.paceOffers()
+	if err != nil {
+		return err
+	}
+	failed := fmt.Errorf("%w: the card knows no PACE, and so no PUK", ErrNoPassword)
+	for _, offer := range offers {
+		if err := offer.Supported(); err != nil {
+			failed = fmt.Errorf("%w: %w", ErrNoPassword, err)
+			continue
+		}
+		_, err := r.s.PACE(ctx, offer, puk)
+		if err == nil {
+			return r.s.Unblock(ctx)
+		}
+		if !r.mayGoOn(err) {
+			return err
+		}
+		failed = fmt.Errorf("%w: %w", ErrNoPassword, err)
+		if err := r.s.Restart(ctx); err != nil {
+			return err
+		}
+	}
+	return failed
+}

@@ -1,0 +1,319 @@
+package inspect_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"chipid/card/chip"
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/perso"
+	"chipid/pki/curve"
+	"chipid/reader"
+	"chipid/reader/inspect"
+)
+
+const (
+	holderPIN = "271828"
+	holderPUK = "3141592653"
+)
+
+// withPIN puts a PIN and a PUK beside the secrets.
+func withPIN(s perso.Secrets) perso.Secrets {
+	s.PIN, s.PUK = holderPIN, holderPUK
+	return s
+}
+
+// tryPIN reads with a PIN, and a CAN or none beside it.
+func tryPIN(c *chip.Chip, pin, can string) (*inspect.Evidence, error) {
+	c.Reset()
+	return inspect.Read(context.Background(), reader.NewChipTransport(c), options(inspect.Passwords{PIN: pin, CAN: can}))
+}
+
+// A PIN is used up, brought back and blocked, and the reader says each time what
+// is the matter, and never tries twice.
+func TestReadingWithPIN(t *testing.T) {
+	vn, _ := states(t)
+	for _, mapping := range []lds.Mapping{lds.GenericMapping, lds.ChipAuthenticationMapping} {
+		v := variant{pace: []lds.PACEInfo{info(lds.ECDH, mapping, iso7816.AES128, 13)}, mapping: key(t, 13)}
+		if mapping == lds.GenericMapping {
+			v.mapping = nil
+		}
+		doc, secrets := v.build(t, vn)
+		c := card(t, doc, withPIN(secrets))
+		refused := func(what string, err error, want reader.PasswordError) {
+			t.Helper()
+			var got *reader.PasswordError
+			if !errors.As(err, &got) || *got != want {
+				t.Fatalf("%s: %+v, %v", what, got, err)
+			}
+		}
+		opened := func(what, pin, can string, resumed bool) {
+			t.Helper()
+			e, err := tryPIN(c, pin, can)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			e = roundTrip(t, e)
+			r := inspect.Check(e, vn.store(t), now)
+			if r.Verdict != inspect.Genuine || e.Access.Password != "PIN" || e.Access.Resumed != resumed {
+				t.Errorf("%s: %s, opened with %s, resumed %v", what, r.Verdict, e.Access.Password, e.Access.Resumed)
+			}
+			if says := strings.Contains(r.Checks.AccessControl.Reason, "after the CAN"); says != resumed {
+				t.Errorf("%s: %s", what, r.Checks.AccessControl.Reason)
+			}
+		}
+		opened("the right PIN", holderPIN, "", false)
+		opened("with a CAN it does not need", holderPIN, secrets.CAN, false)
+		_, err := tryPIN(c, "000000", secrets.CAN)
+		refused("a wrong PIN", err, reader.PasswordError{Password: "PIN", TriesLeft: 2})
+		opened("the right PIN again", holderPIN, "", false)
+		_, _ = tryPIN(c, "000000", "")
+		// The last but one is wrong too: it is not tried once more behind the CAN.
+		_, err = tryPIN(c, "000000", secrets.CAN)
+		refused("a second wrong PIN", err, reader.PasswordError{Password: "PIN", TriesLeft: 1, Suspended: true})
+		state := c.State()
+		_, err = tryPIN(c, holderPIN, "")
+		refused("suspended", err, reader.PasswordError{Password: "PIN", TriesLeft: 1, Suspended: true, Untried: true})
+		if !bytes.Equal(c.State(), state) {
+			t.Error("a suspended PIN was tried")
+		}
+		_, err = tryPIN(c, holderPIN, "999999")
+		refused("suspended, with a wrong CAN", err, reader.PasswordError{Password: "CAN", TriesLeft: 9})
+		opened("suspended, with the CAN", holderPIN, secrets.CAN, true)
+		opened("after that", holderPIN, "", false)
+
+		for range 2 {
+			_, _ = tryPIN(c, "000000", "")
+		}
+		_, err = tryPIN(c, "000000", secrets.CAN)
+		refused("a third wrong PIN", err, reader.PasswordError{Password: "PIN", Blocked: true})
+		_, err = tryPIN(c, holderPIN, secrets.CAN)
+		refused("blocked", err, reader.PasswordError{Password: "PIN", Blocked: true, Untried: true})
+		// The card is of use all the same.
+		c.Reset()
+		read(t, reader.NewChipTransport(c), can(secrets))
+
+		unblock := func(puk string) error {
+			c.Reset()
+			return inspect.Unblock(context.Background(), reader.NewChipTransport(c), options(inspect.Passwords{PUK: puk}))
+		}
+		refused("a wrong PUK", unblock("00000000"), reader.PasswordError{Password: "PUK", TriesLeft: -1})
+		for range 10 {
+			if err := unblock(holderPUK); err != nil {
+				t.Fatal(err)
+			}
+		}
+		opened("unblocked", holderPIN, "", false)
+		refused("a PUK used up", unblock(holderPUK), reader.PasswordError{Password: "PUK", Blocked: true, Untried: true})
+	}
+}
+
+// A card without a PIN says so, and is not opened with what else is there.
+func TestCardWithoutPIN(t *testing.T) {
+	vn, _ := states(t)
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}}
+	doc, secrets := v.build(t, vn)
+	c := card(t, doc, secrets)
+	_, err := tryPIN(c, holderPIN, "")
+	if !errors.Is(err, inspect.ErrNoPassword) || !strings.Contains(err.Error(), "the card has no PIN") {
+		t.Error(err)
+	}
+	err = inspect.Unblock(context.Background(), reader.NewChipTransport(c), options(inspect.Passwords{PUK: holderPUK}))
+	if !errors.Is(err, inspect.ErrNoPassword) || !strings.Contains(err.Error(), "the card has no PUK") {
+		t.Error(err)
+	}
+}
+
+// Every protocol of PACE over all standardised domain parameters, from the chip
+// to the verdict, and every password with every protocol. The passwords take
+// turns where the product would take minutes.
+func TestEveryPACE(t *testing.T) {
+	vn, _ := states(t)
+	store := vn.store(t)
+	kinds := []struct {
+		agreement lds.KeyAgreement
+		mapping   lds.Mapping
+		ids       []int
+	}{
+		{lds.ECDH, lds.GenericMapping, []int{8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}},
+		{lds.ECDH, lds.IntegratedMapping, []int{8, 9, 11, 12, 13, 14, 15, 16, 17, 18}},
+		{lds.ECDH, lds.ChipAuthenticationMapping, []int{8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}},
+		{lds.DH, lds.GenericMapping, []int{0, 1, 2}},
+		{lds.DH, lds.IntegratedMapping, []int{0, 1, 2}},
+	}
+	passwords := []string{"CAN", "MRZ", "PIN", "PUK"}
+	turn := 0
+	for _, k := range kinds {
+		for _, id := range k.ids {
+			for _, cipher := range []iso7816.Cipher{iso7816.TripleDES, iso7816.AES128, iso7816.AES192, iso7816.AES256} {
+				pi := info(k.agreement, k.mapping, cipher, id)
+				if pi.Protocol == nil {
+					continue // PACE-CAM has no 3DES
+				}
+				// All passwords on one set of parameters, on the others one.
+				all := id == 13 || id == 2
+				turn++
+				if testing.Short() && !all && turn%4 != 0 {
+					continue
+				}
+				v := variant{pace: []lds.PACEInfo{pi}}
+				if k.mapping == lds.ChipAuthenticationMapping {
+					v.mapping = key(t, id)
+				}
+				doc, secrets := v.build(t, vn)
+				c := card(t, doc, withPIN(secrets))
+				for n, name := range passwords {
+					if !all && n != turn%len(passwords) {
+						continue
+					}
+					p := map[string]inspect.Passwords{"CAN": can(secrets), "MRZ": zone(secrets), "PIN": {PIN: holderPIN}, "PUK": {PUK: holderPUK}}[name]
+					c.Reset()
+					e, err := inspect.Read(context.Background(), reader.NewChipTransport(c), options(p))
+					if err != nil {
+						t.Errorf("%s over %d with the %s: %v", pi.Name(), id, name, err)
+						continue
+					}
+					access := inspect.Check(e, store, now).Checks.AccessControl
+					if access.Status != inspect.Passed || access.Protocol != pi.Name() || access.Code != "" || e.Access.Password != name {
+						t.Errorf("%s over %d with the %s: %s, %s by %s with the %s", pi.Name(), id, name, access.Status, access.Reason, access.Protocol, e.Access.Password)
+					}
+				}
+			}
+		}
+	}
+}
+
+// ownParameters are domain parameters that no standard of travel documents names.
+func ownParameters(t testing.TB, file string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile("../../testdata/parameters/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if block, _ := pem.Decode(raw); block != nil {
+		raw = block.Bytes
+	}
+	algorithm, err := lds.ParametersAlgorithm(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return algorithm
+}
+
+// own offers PACE over domain parameters of the card's own.
+func own(agreement lds.KeyAgreement, mapping lds.Mapping, algorithm []byte) ([]lds.PACEInfo, []lds.PACEDomainParameterInfo) {
+	pi := info(agreement, mapping, iso7816.AES128, 32)
+	return []lds.PACEInfo{pi}, []lds.PACEDomainParameterInfo{{
+		Protocol: pi.Protocol[:len(pi.Protocol)-1], Parameters: algorithm, ParameterID: 32, HasParameterID: true,
+	}}
+}
+
+// Domain parameters of the card's own are used where they are sound, and believed
+// where the issuer has signed them.
+func TestOwnParameters(t *testing.T) {
+	vn, _ := states(t)
+	for name, tt := range map[string]struct {
+		agreement lds.KeyAgreement
+		mapping   lds.Mapping
+		file      string
+	}{
+		"a curve, generic":    {lds.ECDH, lds.GenericMapping, "secp256k1.pem"},
+		"a curve, integrated": {lds.ECDH, lds.IntegratedMapping, "frp256v1.der"},
+		"a group, generic":    {lds.DH, lds.GenericMapping, "rfc3526-2048.der"},
+		"a group, integrated": {lds.DH, lds.IntegratedMapping, "rfc3526-2048.der"},
+	} {
+		algorithm := ownParameters(t, tt.file)
+		v := variant{}
+		v.pace, v.explicit = own(tt.agreement, tt.mapping, algorithm)
+		doc, secrets := v.build(t, vn)
+		e := roundTrip(t, read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets)))
+		r := inspect.Check(e, vn.store(t), now)
+		if access := r.Checks.AccessControl; r.Verdict != inspect.Genuine || access.Protocol != v.pace[0].Name() || access.Code != "" {
+			t.Errorf("%s: %s: %s by %s", name, r.Verdict, r.Reason("en"), access.Protocol)
+		}
+		if !bytes.Equal(e.Access.Parameters, algorithm) {
+			t.Errorf("%s: the evidence does not tell the parameters", name)
+		}
+
+		// A DG14 that says nothing of PACE vouches for none.
+		silent := variant{}
+		doc, secrets = silent.build(t, vn)
+		access, err := lds.SecurityInfos{PACE: v.pace, PACEDomainParameters: v.explicit}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Set(lds.EFCardAccess, access)
+		e = roundTrip(t, read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets)))
+		if r := inspect.Check(e, vn.store(t), now); r.Verdict != inspect.Undetermined || r.Checks.AccessControl.Code != "own_parameters" {
+			t.Errorf("%s, nobody has signed them: %s, %s", name, r.Verdict, r.Checks.AccessControl.Code)
+		}
+
+		// Somebody in between has put sound ones in the place of the issuer's.
+		honest := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}}
+		doc, secrets = honest.build(t, vn)
+		doc.Set(lds.EFCardAccess, access)
+		e = roundTrip(t, read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets)))
+		if r := inspect.Check(e, vn.store(t), now); r.Verdict != inspect.Rejected || r.Checks.AccessControl.Code != "downgrade" {
+			t.Errorf("%s, swapped: %s, %s", name, r.Verdict, r.Checks.AccessControl.Code)
+		}
+	}
+}
+
+// selects counts MSE:Set AT for PACE: what a chip, or who answers for it, is told
+// of the password comes after it.
+type selects struct {
+	reader.Transport
+	n int
+}
+
+func (s *selects) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if len(command) > 3 && command[1] == 0x22 && command[2] == 0xC1 {
+		s.n++
+	}
+	return s.Transport.Transmit(ctx, command)
+}
+
+// Whoever answers for the chip offers a group in which he can find logarithms: he
+// gets no run of PACE, and with that nothing to try passwords on.
+func TestTrappedParametersGetNoRun(t *testing.T) {
+	vn, _ := states(t)
+	weak := ownParameters(t, "frp256v1.der")
+	at := bytes.LastIndex(weak, []byte{0x02, 0x21, 0x00}) // the order
+	weak[at+34] ^= 0x02
+	small := curve.BrainpoolP160r1().ExplicitParameters()
+	for name, algorithm := range map[string][]byte{
+		"an order that is not the group's": weak,
+		"noise":                            []byte("noise"),
+		"a curve of 160 bits in its place": append(append([]byte{}, small...), 0),
+	} {
+		v := variant{}
+		v.pace, v.explicit = own(lds.ECDH, lds.GenericMapping, ownParameters(t, "frp256v1.der"))
+		doc, secrets := v.build(t, vn)
+		_, trapped := own(lds.ECDH, lds.GenericMapping, algorithm)
+		access, err := lds.SecurityInfos{PACE: v.pace, PACEDomainParameters: trapped}.Encode()
+		if err != nil {
+			continue // no form that EF.CardAccess can have
+		}
+		doc.Set(lds.EFCardAccess, access)
+		tr := &selects{Transport: reader.NewChipTransport(card(t, doc, secrets))}
+		e, err := inspect.Read(context.Background(), tr, options(zone(secrets)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r := inspect.Check(e, vn.store(t), now)
+		if tr.n != 0 || e.Access.Protocol != "BAC" || len(e.Access.Attempts) != 1 || r.Verdict != inspect.Rejected {
+			t.Errorf("%s: %d runs, %s by %s, passed over %v", name, tr.n, r.Verdict, e.Access.Protocol, e.Access.Attempts)
+		}
+		_, err = inspect.Read(context.Background(), tr, options(can(secrets)))
+		if tr.n != 0 || !errors.Is(err, inspect.ErrNoPassword) {
+			t.Errorf("%s, with the CAN: %d runs, %v", name, tr.n, err)
+		}
+	}
+}
