@@ -140,6 +140,11 @@ func (s *Session) exchange(ctx context.Context, operation string, c iso7816.Comm
 	if err != nil {
 		return iso7816.Response{}, raw, fmt.Errorf("%s: %w", operation, err)
 	}
+	if witness, ok := s.transport.(Witness); ok {
+		if plain, err := c.Bytes(); err == nil {
+			witness.Witness(plain, r.Bytes())
+		}
+	}
 	return r, raw, nil
 }
 
@@ -274,27 +279,6 @@ func (s *Session) ReadFile(ctx context.Context, f lds.File) ([]byte, error) {
 		return raw, fmt.Errorf("read %s: %w", f, err)
 	}
 	return raw, nil
-}
-
-// ContinueFile is ReadFile for a file of which the beginning is there, from the
-// same chip: nothing here knows whether it is.
-func (s *Session) ContinueFile(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
-	if len(soFar) == 0 {
-		return s.ReadFile(ctx, f)
-	}
-	raw, err := s.continueFile(ctx, f, soFar)
-	if err != nil {
-		return raw, fmt.Errorf("read on in %s: %w", f, err)
-	}
-	return raw, nil
-}
-
-func (s *Session) continueFile(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
-	// One octet by the short file id makes the file the current one.
-	if _, _, err := s.readFirst(ctx, f, 1); err != nil {
-		return soFar, err
-	}
-	return s.readOn(ctx, f, soFar)
 }
 
 // ErrFile says that what a card gives under a file's name is no such file.
