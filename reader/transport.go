@@ -37,6 +37,13 @@ type Processor interface {
 	Process(command []byte) (response []byte)
 }
 
+// Witness is a transport that wants to know what secure messaging hides from
+// it: what keeps the record of a conversation. It is told once the answer has
+// come and its MAC is right.
+type Witness interface {
+	Witness(command, response []byte)
+}
+
 // NewChipTransport makes a transport of a chip in this process.
 func NewChipTransport(chip Processor) Transport { return chipTransport{chip} }
 

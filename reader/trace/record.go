@@ -13,10 +13,10 @@ import (
 
 // Options of a Recorder.
 type Options struct {
-	Now     func() time.Time
-	Reader  string // for the record
-	ATR     []byte
-	Secrets bool // record every octet, personal data and what passwords can be found from
+	Now    func() time.Time
+	Reader string // for the record
+	ATR    []byte
+	Mask   Mask // what to leave out; empty: MaskData
 }
 
 // Recorder writes down what goes over a transport, line by line as it goes, so
@@ -34,11 +34,14 @@ type Recorder struct {
 
 // NewRecorder records what goes over a transport.
 func NewRecorder(t reader.Transport, w io.Writer, o Options) *Recorder {
+	if o.Mask == "" {
+		o.Mask = MaskData
+	}
 	r := &Recorder{w: w, o: o, inner: t, start: o.Now()}
 	_, resettable := t.(reader.Resetter)
 	head := Trace{
-		Masked: !o.Secrets, Start: r.start, Reader: word(o.Reader), ATR: o.ATR[:min(len(o.ATR), maxWord)],
-		MaxAPDU: min(plain{r}.MaxAPDU(), maxAPDU), Resettable: resettable,
+		Mask: o.Mask, Start: r.start, Reader: word(o.Reader), ATR: o.ATR[:min(len(o.ATR), maxWord)],
+		MaxAPDU: min(recorded{r}.MaxAPDU(), maxAPDU), Resettable: resettable,
 	}
 	r.write(head.header())
 	return r
@@ -48,9 +51,9 @@ func NewRecorder(t reader.Transport, w io.Writer, o Options) *Recorder {
 // below can. Trouble with the recording never disturbs it: see Close.
 func (r *Recorder) Transport() reader.Transport {
 	if inner, ok := r.inner.(reader.Resetter); ok {
-		return resettable{plain{r}, inner}
+		return recordedResets{recorded{r}, inner}
 	}
-	return plain{r}
+	return recorded{r}
 }
 
 // Close ends the trace, and says whether all of it was recorded.
@@ -100,27 +103,40 @@ func (r *Recorder) end(x Exchange, failure error) {
 }
 
 func (r *Recorder) transmit(ctx context.Context, command []byte) ([]byte, error) {
-	hideCommand, hideResponse := maskCommand, maskResponse
-	if r.o.Secrets {
-		hideCommand, hideResponse = whole, whole
-	}
-	x := r.begin(Exchange{Command: hideCommand(command)})
+	x := r.begin(Exchange{Command: r.o.Mask.command(command)})
 	response, err := r.inner.Transmit(ctx, command)
 	if err == nil {
-		x.Response = hideResponse(response)
+		x.Response = r.o.Mask.response(response)
 	}
 	r.end(x, err)
 	return response, err
 }
 
-type plain struct{ r *Recorder }
+// witness takes down what stood inside the last exchange. A masked trace has
+// none of it: what it might show is the header, which secure messaging leaves in
+// the clear.
+func (r *Recorder) witness(command, response []byte) {
+	if r.o.Mask == MaskData {
+		return
+	}
+	if r.octets += len(command) + len(response); r.err == nil && r.octets > MaxOctets {
+		r.err = ErrBounds
+	}
+	p := Plain{Command: r.o.Mask.command(command), Response: r.o.Mask.response(response)}
+	r.write(p.lines(r.last))
+}
 
-func (p plain) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+type recorded struct{ r *Recorder }
+
+func (p recorded) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	return p.r.transmit(ctx, command)
 }
 
+// Witness makes it a reader.Witness.
+func (p recorded) Witness(command, response []byte) { p.r.witness(command, response) }
+
 // MaxAPDU is what the reader takes, where it says.
-func (p plain) MaxAPDU() int {
+func (p recorded) MaxAPDU() int {
 	if inner, ok := p.r.inner.(reader.Limiter); ok {
 		return max(inner.MaxAPDU(), 0)
 	}
@@ -128,7 +144,7 @@ func (p plain) MaxAPDU() int {
 }
 
 // Rejoin waits for a lost card where the transport below can.
-func (p plain) Rejoin(ctx context.Context) error {
+func (p recorded) Rejoin(ctx context.Context) error {
 	inner, ok := p.r.inner.(reader.Rejoiner)
 	if !ok {
 		return errors.ErrUnsupported
@@ -139,12 +155,12 @@ func (p plain) Rejoin(ctx context.Context) error {
 	return err
 }
 
-type resettable struct {
-	plain
+type recordedResets struct {
+	recorded
 	inner reader.Resetter
 }
 
-func (p resettable) Reset(ctx context.Context) error {
+func (p recordedResets) Reset(ctx context.Context) error {
 	x := p.r.begin(Exchange{Reset: true})
 	err := p.inner.Reset(ctx)
 	p.r.end(x, err)
@@ -175,7 +191,7 @@ type Replay struct {
 
 // NewReplay replays a trace that hides nothing.
 func NewReplay(t *Trace) (*Replay, error) {
-	if t.Masked {
+	if t.Mask != MaskNothing {
 		return nil, ErrMasked
 	}
 	return &Replay{t: t}, nil

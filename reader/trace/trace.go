@@ -10,8 +10,12 @@
 // on the card (the cryptograms of BAC and PACE, the MACs of secure messaging)
 // is in it: from these a MRZ could be found by trying all there are.
 //
-// A trace with secrets has every octet. It can be replayed in place of the
-// card (NewReplay), which makes of a card that is seen once a test for ever.
+// A whole trace has every octet, and what went under secure messaging in the
+// clear beside it. It can be replayed in place of the card (NewReplay), which
+// makes of a card that is seen once a test for ever. Between the two is a trace
+// that shows everything but the keys and passwords that personalisation puts on
+// a card: these are on no disk unsealed, and nobody needs them to find out why a
+// card does not take them.
 package trace
 
 import (
@@ -29,6 +33,7 @@ import (
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/perso"
 )
 
 // Bounds of a trace. A session of package reader stays within them.
@@ -55,9 +60,19 @@ const (
 	startStamp = "2006-01-02T15:04:05.000000Z"
 )
 
+// Mask is what a trace leaves out.
+type Mask string
+
+// The masks. The empty one is MaskData.
+const (
+	MaskData    Mask = "masked"      // the data of commands and answers
+	MaskKeys    Mask = "keys-masked" // of commands that may put a key or a password on a card; personal data is shown
+	MaskNothing Mask = "whole"
+)
+
 // Trace is one recorded conversation.
 type Trace struct {
-	Masked     bool
+	Mask       Mask
 	Start      time.Time
 	Reader     string // empty where it is not told
 	ATR        []byte
@@ -78,6 +93,13 @@ type Exchange struct {
 	Failure  string  // of the transport, not of the card
 	Lost     bool    // with Failure: the card was lost by it
 	Open     bool    // cut off before the outcome
+	Plain    *Plain  // nil where it went in the clear anyway, and in a masked trace
+}
+
+// Plain is a command and its answer inside secure messaging.
+type Plain struct {
+	Command  Message
+	Response Message // of length 0 where the recording was cut off before it
 }
 
 // Message is an APDU of which some octets may be hidden.
@@ -162,18 +184,55 @@ func parseMessage(s string) (Message, error) {
 // whole is a message of which nothing is hidden.
 func whole(b []byte) Message { return Message{octets: bytes.Clone(b)} }
 
-// maskCommand hides the data field of a command, but for the names that SELECT
-// gives in the clear: they are the same for every card.
-func maskCommand(b []byte) Message {
+// command is a command under a mask: what it leaves out is the data field, and
+// all of one that is malformed.
+func (k Mask) command(b []byte) Message {
 	m := whole(b)
+	if k == MaskNothing {
+		return m
+	}
+	shown := publicName
+	if k == MaskKeys {
+		shown = keyless
+	}
 	c, err := iso7816.ParseCommand(b)
 	switch {
 	case err != nil:
 		m.hide(0, len(b))
-	case len(c.Data) > 0 && !publicName(c):
+	case len(c.Data) > 0 && !shown(c):
 		m.hide(dataOffset(c, b), len(c.Data))
 	}
 	return m
+}
+
+// response is an answer under a mask: MaskData hides all but the status word.
+func (k Mask) response(b []byte) Message {
+	m := whole(b)
+	if k == MaskData {
+		m.hide(0, max(0, len(b)-2))
+		if len(b) < 2 {
+			m.hide(0, len(b))
+		}
+	}
+	return m
+}
+
+// keyless tells the commands that put no key and no password on a card. It
+// lists those that do not, since who makes a card may have made commands too.
+func keyless(c iso7816.Command) bool {
+	if c.CLA&0x80 != 0 {
+		return false
+	}
+	switch c.INS {
+	case insSelect, insReadBinary, insReadBinaryOdd, insGetResponse, insManageEnvironment, insPerformSecurityOperation,
+		insExternalAuthenticate, insGetChallenge, insGeneralAuthenticate, insInternalAuthenticate, insGetData, insGetDataOdd,
+		perso.InsUpdateBinary, perso.InsUpdateBinaryOdd, perso.InsCreateFile:
+		return true
+	case perso.InsPutData:
+		object := uint16(c.P1)<<8 | uint16(c.P2)
+		return object == perso.PutHabits || object == perso.PutTrust
+	}
+	return false
 }
 
 // dataOffset is where the data field begins: behind the header and Lc, which
@@ -185,7 +244,8 @@ func dataOffset(c iso7816.Command, b []byte) int {
 	return 5
 }
 
-// publicName tells a SELECT of the application or of one of its files.
+// publicName tells a SELECT in the clear of the application or of one of its
+// files: their names are the same for every card.
 func publicName(c iso7816.Command) bool {
 	if c.CLA != 0 || c.INS != insSelect {
 		return false
@@ -196,25 +256,10 @@ func publicName(c iso7816.Command) bool {
 
 var masterFile = []byte{0x3F, 0x00}
 
-// maskResponse hides all but the status word.
-func maskResponse(b []byte) Message {
-	m := whole(b)
-	if len(b) < 2 {
-		m.hide(0, len(b))
-	} else {
-		m.hide(0, len(b)-2)
-	}
-	return m
-}
-
 // header is the part of the file in front of the exchanges.
 func (t *Trace) header() string {
 	var b strings.Builder
-	kind := "whole"
-	if t.Masked {
-		kind = "masked"
-	}
-	fmt.Fprintf(&b, "%s%s\nstart %s\n", magic, kind, t.Start.UTC().Format(startStamp))
+	fmt.Fprintf(&b, "%s%s\nstart %s\n", magic, t.Mask, t.Start.UTC().Format(startStamp))
 	if t.Reader != "" {
 		fmt.Fprintf(&b, "reader %s\n", strconv.QuoteToASCII(t.Reader))
 	}
@@ -269,14 +314,26 @@ func (x *Exchange) outcome() string {
 	return at + " < " + x.Response.String() + "\n"
 }
 
+func (p *Plain) lines(at time.Duration) string {
+	text := stamp(at) + " plain > " + p.Command.String() + "\n"
+	if p.Response.Len() > 0 {
+		text += stamp(at) + " plain < " + p.Response.String() + "\n"
+	}
+	return text
+}
+
 // Marshal writes the trace as Read reads it.
 func (t *Trace) Marshal() []byte {
 	var b bytes.Buffer
 	b.WriteString(t.header())
 	for i := range t.Exchanges {
-		b.WriteString(t.Exchanges[i].request())
-		if !t.Exchanges[i].Open {
-			b.WriteString(t.Exchanges[i].outcome())
+		x := &t.Exchanges[i]
+		b.WriteString(x.request())
+		if !x.Open {
+			b.WriteString(x.outcome())
+		}
+		if x.Plain != nil {
+			b.WriteString(x.Plain.lines(x.At + x.Took))
 		}
 	}
 	if t.Complete {
@@ -363,8 +420,8 @@ func (d *decoder) head() (string, error) {
 		return "", err
 	}
 	switch kind, ok := strings.CutPrefix(line, magic); {
-	case ok && (kind == "masked" || kind == "whole"):
-		d.t.Masked = kind == "masked"
+	case ok && slices.Contains([]Mask{MaskData, MaskKeys, MaskNothing}, Mask(kind)):
+		d.t.Mask = Mask(kind)
 	case strings.HasPrefix(line, "chipid-trace "):
 		return "", fmt.Errorf("%w: it is of another version; this program reads version 1", ErrFormat)
 	default:
@@ -428,6 +485,9 @@ func (d *decoder) open() *Exchange {
 
 func (d *decoder) event(at time.Duration, text string) error {
 	kind, rest, _ := strings.Cut(text, " ")
+	if kind == "plain" {
+		return d.plain(rest)
+	}
 	x := d.open()
 	if kind == ">" || text == "reset" || text == "rejoin" {
 		if x != nil {
@@ -462,9 +522,30 @@ func (d *decoder) event(at time.Duration, text string) error {
 	return err
 }
 
+// plain is what stood inside the exchange before it.
+func (d *decoder) plain(text string) error {
+	n := len(d.t.Exchanges)
+	if n == 0 || d.t.Exchanges[n-1].Open || d.t.Exchanges[n-1].Response.Len() == 0 {
+		return errors.New("something stood inside no exchange")
+	}
+	x := &d.t.Exchanges[n-1]
+	kind, rest, _ := strings.Cut(text, " ")
+	m, err := d.message(rest)
+	switch {
+	case err != nil:
+	case kind == ">" && x.Plain == nil:
+		x.Plain = &Plain{Command: m}
+	case kind == "<" && x.Plain != nil && x.Plain.Response.Len() == 0:
+		x.Plain.Response = m
+	default:
+		err = errors.New("a line is not understood")
+	}
+	return err
+}
+
 func (d *decoder) message(s string) (Message, error) {
 	m, err := parseMessage(s)
-	if err == nil && m.Masked() && !d.t.Masked {
+	if err == nil && m.Masked() && d.t.Mask == MaskNothing {
 		return m, errors.New("octets are hidden in a trace that says it is whole")
 	}
 	if d.octets += m.Len(); d.octets > MaxOctets {
