@@ -29,9 +29,11 @@ func newReaderAPDUShowCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show FILE",
 		Short: "Show a trace that chipid read --trace made",
-		Long: `Shows a trace of chipid read --trace: when each command went, what it asks for,
-what the card answered and what that means. [13] stands for 13 octets that were
-left out. A trace that was cut off is shown as far as it goes.`,
+		Long: `Shows a trace that --trace made: when each command went, what it asks for, what
+the card answered and what that means, and at the end how often each command
+went and how long it was waited for. [13] stands for 13 octets that were left
+out. Where the trace has it, what secure messaging carried is shown below
+"inside". A trace that was cut off is shown as far as it goes.`,
 		Example: `  chipid reader apdu show card.trace
   chipid reader apdu show card.trace --json`,
 		Args: exactArgs("FILE"),
@@ -62,10 +64,37 @@ func loadTrace(path string) (*trace.Trace, error) {
 	return t, nil
 }
 
+// traceFlags are the flags of a command that records what goes to a card.
+type traceFlags struct {
+	path    string
+	secrets bool
+}
+
+func (f *traceFlags) register(cmd *cobra.Command, usage, secretsUsage string) {
+	cmd.Flags().StringVar(&f.path, "trace", "", usage)
+	cmd.Flags().BoolVar(&f.secrets, "trace-secrets", false, secretsUsage)
+}
+
+func (f *traceFlags) check() error {
+	if f.secrets && f.path == "" {
+		return usageErrorf("--trace-secrets says what --trace records: give both")
+	}
+	return nil
+}
+
+// mask is what is left out of a trace: all data, and with --trace-secrets no
+// more than has to be.
+func (f *traceFlags) mask(least trace.Mask) trace.Mask {
+	if f.secrets {
+		return least
+	}
+	return trace.MaskData
+}
+
 // recordTrace records what goes to a card into a new file, as it goes: a card
 // that stalls the program is what a trace is for. end keeps the file, and says
 // whether all is in it.
-func (a *app) recordTrace(path string, secrets bool, card *openedCard) (t reader.Transport, end func() error, err error) {
+func (a *app) recordTrace(path string, mask trace.Mask, card *openedCard) (t reader.Transport, end func() error, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -74,10 +103,10 @@ func (a *app) recordTrace(path string, secrets bool, card *openedCard) (t reader
 		return nil, nil, fmt.Errorf("begin the trace: %w", err)
 	}
 	name := card.name
-	if strings.HasPrefix(name, softwareChip) && !secrets {
+	if strings.HasPrefix(name, softwareChip) && mask == trace.MaskData {
 		name = "a software chip" // whose file may be named after its holder
 	}
-	r := trace.NewRecorder(card.Transport, f, trace.Options{Now: a.now, Reader: name, ATR: card.atr, Secrets: secrets})
+	r := trace.NewRecorder(card.Transport, f, trace.Options{Now: a.now, Reader: name, ATR: card.atr, Mask: mask})
 	return r.Transport(), func() error {
 		err := r.Close()
 		if e := f.Sync(); err == nil {
@@ -105,9 +134,26 @@ func traceJSON(t *trace.Trace) any {
 		x := t.Exchanges[i]
 		exchanges[i] = exchangeJSON{millis(x.At), millis(x.Took), x.Command, x.Response, x.Failure, d}
 	}
+	sum := t.Totals()
+	type count struct {
+		Name    string  `json:"name"`
+		Times   int     `json:"times"`
+		Octets  int     `json:"bytesIn"`
+		Waiting float64 `json:"millis"`
+	}
+	counts := make([]count, len(sum.ByName))
+	for i, c := range sum.ByName {
+		counts[i] = count{c.Name, c.Times, c.Octets, millis(c.Waiting)}
+	}
 	return map[string]any{
-		"masked": t.Masked, "complete": t.Complete, "start": t.Start, "reader": t.Reader,
+		"mask": t.Mask, "masked": t.Mask != trace.MaskNothing, "complete": t.Complete, "start": t.Start, "reader": t.Reader,
 		"atr": fmt.Sprintf("%X", t.ATR), "exchanges": exchanges,
+		"totals": struct {
+			trace.Totals
+			Duration float64 `json:"millis"`
+			Waiting  float64 `json:"waitingMillis"`
+			Commands []count `json:"commands"`
+		}{sum, millis(sum.Duration), millis(sum.Waiting), counts},
 	}
 }
 
@@ -115,10 +161,11 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (a *app) tracePage(t *trace.Trace) string {
 	var b strings.Builder
-	kind := a.say("toàn bộ: có dữ liệu cá nhân", "whole: it holds personal data")
-	if t.Masked {
-		kind = a.say("đã che dữ liệu", "data masked")
-	}
+	kind := map[trace.Mask]string{
+		trace.MaskData:    a.say("đã che dữ liệu", "data masked"),
+		trace.MaskKeys:    a.say("đã che khóa; có dữ liệu cá nhân", "keys masked; it holds personal data"),
+		trace.MaskNothing: a.say("toàn bộ: có dữ liệu cá nhân", "whole: it holds personal data"),
+	}[t.Mask]
 	fmt.Fprintf(&b, "%s  %s\n", t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), kind)
 	if t.Reader != "" {
 		fmt.Fprintf(&b, "%s  %s\n", a.say("đầu đọc", "reader"), printable(t.Reader))
@@ -129,10 +176,20 @@ func (a *app) tracePage(t *trace.Trace) string {
 	for i, d := range t.Describe() {
 		a.exchangeText(&b, i+1, t.Exchanges[i], d)
 	}
+	a.totalsText(&b, t.Totals())
 	if !t.Complete {
 		fmt.Fprintf(&b, "\n%s\n", a.say("Bản ghi bị ngắt tại đây.", "The recording was cut off here."))
 	}
 	return b.String()
+}
+
+// totalsText sums a trace up, the commands that took longest first.
+func (a *app) totalsText(b *strings.Builder, sum trace.Totals) {
+	fmt.Fprintf(b, "\n"+a.say("%d lệnh, gửi %d byte, nhận %d byte, %.3f giây, trong đó chờ thẻ %.3f giây", "%d commands, %d octets sent, %d received, %.3f s, of which %.3f s waiting for the card")+"\n",
+		sum.Exchanges, sum.Sent, sum.Received, sum.Duration.Seconds(), sum.Waiting.Seconds())
+	for _, c := range sum.ByName {
+		fmt.Fprintf(b, "  %5d × %s %9.3f ms  %d %s\n", c.Times, pad(c.Name, 28), millis(c.Waiting), c.Octets, a.say("byte", "octets"))
+	}
 }
 
 func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d trace.Description) {
@@ -161,7 +218,7 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 		fmt.Fprintf(b, "      > %s\n", cut(x.Command.String()))
 	}
 	for _, line := range d.Command {
-		fmt.Fprintf(b, "          %s\n", line)
+		fmt.Fprintf(b, "          %s\n", printable(line))
 	}
 	switch {
 	case x.Open:
@@ -171,8 +228,17 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 	case x.Response.Len() > 0:
 		fmt.Fprintf(b, "      < %s\n", cut(x.Response.String()))
 		for _, line := range d.Response {
-			fmt.Fprintf(b, "          %s\n", line)
+			fmt.Fprintf(b, "          %s\n", printable(line))
 		}
 		fmt.Fprintf(b, "        %s\n", fmt.Sprintf(a.say("%s, %d byte, %.3f ms", "%s, %d octets, %.3f ms"), d.Status, d.Length, millis(x.Took)))
+	}
+	if in := d.Inside; in != nil {
+		fmt.Fprintf(b, "      %s\n", fmt.Sprintf(a.say("bên trong: %d byte, trả %d byte, %s", "inside: %d octets, %d back, %s"), in.Lc, in.Length, in.Status))
+		for _, line := range in.Command {
+			fmt.Fprintf(b, "        > %s\n", printable(line))
+		}
+		for _, line := range in.Response {
+			fmt.Fprintf(b, "        < %s\n", printable(line))
+		}
 	}
 }
