@@ -59,7 +59,7 @@ func (s *Session) ChipAuthentication(ctx context.Context, offer eac.Offer, next 
 
 func (s *Session) mustAll(ctx context.Context, operation string, commands []iso7816.Command) error {
 	for _, c := range commands {
-		if _, err := s.mustExchange(ctx, operation, c); err != nil {
+		if _, err := s.mustSend(ctx, operation, c); err != nil {
 			return err
 		}
 	}
@@ -101,7 +101,7 @@ func (s *Session) TerminalAuthentication(ctx context.Context, credential termaut
 	}
 	var challenge []byte
 	for _, c := range commands {
-		if challenge, err = s.mustExchange(ctx, operation, c); err != nil {
+		if challenge, err = s.mustSend(ctx, operation, c); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Session) TerminalAuthentication(ctx context.Context, credential termaut
 	if err != nil {
 		return err
 	}
-	_, err = s.mustExchange(ctx, operation, answer)
+	_, err = s.mustSend(ctx, operation, answer)
 	return err
 }
 
