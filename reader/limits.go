@@ -46,6 +46,8 @@ type Learned struct {
 	Piece        int  // octets in answer to one READ BINARY, where it gives nothing to whoever asks for more; 0: it does
 	NoShortID    bool // READ BINARY takes no short file identifier
 	NoMasterFile bool // the master file cannot be selected: 6D00
+	ExactEnd     bool // READ BINARY must not ask for more than the file still has
+	SelectForm   int  // of SELECT, among those that are tried; 0: that of Doc 9303
 }
 
 // take starts from what is known of chips like this one.
@@ -54,14 +56,15 @@ func (s *Session) take(l Learned) {
 	if l.Piece > 0 {
 		s.shortestSafe = l.Piece
 	}
-	s.noShortID, s.noMasterFile = l.NoShortID, l.NoMasterFile
+	s.noShortID, s.noMasterFile, s.exactEnd = l.NoShortID, l.NoMasterFile, l.ExactEnd
+	s.selectForm = min(max(l.SelectForm, 0), len(selectForms)-1)
 }
 
 // Learned tells what the chip has turned out to take so far.
 func (s *Session) Learned() Learned {
 	return Learned{
 		MaxCommand: s.maxCommand, MaxResponse: s.maxResponse, Piece: s.shortestSafe,
-		NoShortID: s.noShortID, NoMasterFile: s.noMasterFile,
+		NoShortID: s.noShortID, NoMasterFile: s.noMasterFile, ExactEnd: s.exactEnd, SelectForm: s.selectForm,
 	}
 }
 

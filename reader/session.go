@@ -47,6 +47,7 @@ type Session struct {
 	noMasterFile bool // nor does SELECT of the master file
 
 	begun *begun // a file of which the first piece is here
+	short bool   // the last READ BINARY gave less than it was asked for
 
 	traffic Traffic
 	busy    time.Duration // waited for the card
@@ -479,6 +480,7 @@ func (s *Session) readOnce(ctx context.Context, at position, want int) ([]byte, 
 	if r.SW != iso7816.SWSuccess && (r.SW != iso7816.SWEndOfFile || len(r.Data) == 0) {
 		return nil, &iso7816.StatusError{SW: r.SW, Operation: operation}
 	}
+	s.short = len(r.Data) < want
 	if c.INS != insReadBinaryOdd || len(r.Data) == 0 {
 		return r.Data, nil
 	}

@@ -111,10 +111,15 @@ func (s *Session) readStart(ctx context.Context, f lds.File, at position, want i
 }
 
 // readToEnd reads on in a file that is not one template, and so does not say
-// how long it is, until the chip gives no more.
+// how long it is, until the chip gives no more. A first piece that is less than
+// was asked for, and consists of whole data objects, is all of it.
 func (s *Session) readToEnd(ctx context.Context, f lds.File, file []byte) ([]byte, error) {
 	want := s.piece()
-	cut := false // the last piece was less than was asked for
+	cut := s.short // the last piece was less than was asked for
+	if _, err := tlv.ReadAll(file); cut && err == nil {
+		s.onRead(f, len(file), 0)
+		return file, nil
+	}
 	for pieces := mostPieces(s.maxFile); pieces > 0; pieces-- {
 		s.onRead(f, len(file), 0)
 		if len(file) > s.maxFile {

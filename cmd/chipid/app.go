@@ -44,7 +44,10 @@ type app struct {
 	rand     io.Reader
 	costs    keystore.Params // of what is sealed under the passphrase
 
+	cacheDir string // of the user; empty: none
+
 	asJSON         bool
+	oneLine        bool // each object of JSON on a line of its own
 	lang           string
 	passphraseFile string
 	typeTwice      bool // a passphrase at the prompt, so that no slip of a finger seals new keys for ever
@@ -122,10 +125,12 @@ func (a *app) plain(ctx context.Context, err error) string {
 	return text
 }
 
-// printJSON prints v as one indented object.
+// printJSON prints v as one object, indented unless others go before it.
 func (a *app) printJSON(v any) error {
 	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", "  ")
+	if !a.oneLine {
+		enc.SetIndent("", "  ")
+	}
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }

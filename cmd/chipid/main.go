@@ -15,7 +15,9 @@ func main() {
 	// Help lists commands in the order of the job, not of the alphabet.
 	cobra.EnableCommandSorting = false
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := newApp().run(ctx, os.Args[1:])
+	a := newApp()
+	a.cacheDir, _ = os.UserCacheDir() // without one nothing is remembered
+	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }

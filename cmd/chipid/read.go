@@ -20,6 +20,7 @@ import (
 	"chipid/reader/chipfile"
 	"chipid/reader/inspect"
 	"chipid/reader/pcsc"
+	"chipid/reader/trace"
 )
 
 func newReadCommand(a *app) *cobra.Command {
@@ -35,6 +36,11 @@ checked against the issuers' certificates in the trust folder.
 Exit codes: 0 genuine, 3 rejected, 4 undetermined, 1 the card could not be read.
 With --out all that was read is kept, to be checked again with chipid verify.
 
+With --plan identity only what says who the holder is is read, with --plan photo
+the portrait too; the checks are the same. What kinds of cards take is remembered,
+so that the next card is read faster: lengths and the like, by a keyed hash of the
+answer to reset, nothing of the holder (--no-cache remembers nothing).
+
 With --challenge the chip signs a challenge that somebody else drew, a server for
 one, who then checks the evidence with chipid verify --challenge. A chip without
 active authentication signs none, and is undetermined.
@@ -46,6 +52,7 @@ but with --trace-secrets, which is for cards of no real person.`,
   chipid read --reader 1 --id 001190000015 --trust PKI/trust --out EVIDENCE
   chipid read --document 190000015 --birth 1990-03-09 --expiry 2030-03-09 --trust PKI/trust
   chipid read --chip card.chip --can 000015 --trust PKI/trust --json
+  chipid read --can 000015 --trust PKI/trust --plan photo --json --events
   chipid read --can 000015 --trust PKI/trust --challenge 0123456789ABCDEF --out EVIDENCE
   chipid read --can 000015 --trace card.trace`,
 		Args: exactArgs(),
@@ -59,8 +66,11 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.policy.Challenge, err = parseChallenge(flags.challenge); err != nil {
 			return err
 		}
-		if flags.traceSecrets && flags.trace == "" {
-			return usageErrorf("--trace-secrets says what --trace FILE records: give both")
+		if flags.policy.Plan, err = flags.reading(a.asJSON); err != nil {
+			return err
+		}
+		if err := flags.trace.check(); err != nil {
+			return err
 		}
 		if flags.chip != "" && flags.reader != "" {
 			return usageErrorf("give either --reader or --chip, not both")
@@ -87,17 +97,23 @@ but with --trace-secrets, which is for cards of no real person.`,
 			return err
 		}
 		transport, endTrace := card.Transport, func() error { return nil }
-		if flags.trace != "" {
-			if transport, endTrace, err = a.recordTrace(flags.trace, flags.traceSecrets, card); err != nil {
+		if flags.trace.path != "" {
+			if transport, endTrace, err = a.recordTrace(flags.trace.path, flags.trace.mask(trace.MaskNothing), card); err != nil {
 				return errors.Join(err, card.close())
 			}
 		}
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
-		evidence, err := inspect.Read(ctx, transport, inspect.Options{
+		options := inspect.Options{
 			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
-			Events: func(e inspect.Event) { bar.advance(int64(e.Done), 1000, e.Step) },
-		})
+			Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar),
+		}
+		remembered := flags.kinds(a)
+		if remembered != nil {
+			options.Kinds = remembered
+		}
+		evidence, report, err := flags.policy.Inspect(ctx, transport, options, store)
 		bar.finish()
+		a.remember(remembered)
 		if e := card.close(); err == nil {
 			err = e
 		}
@@ -110,7 +126,6 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err != nil {
 			return errors.Join(err, untraced)
 		}
-		report := flags.policy.Check(evidence, store, a.now())
 		unsaved := untraced
 		if flags.out != "" {
 			unsaved = errors.Join(saveRead(flags.out, evidence), untraced)
@@ -142,10 +157,10 @@ func makeEmpty(dir string) error {
 type readFlags struct {
 	reader, chip, trust, out, challenge   string
 	can, mrz, document, birth, expiry, id string
-	trace                                 string
-	traceSecrets                          bool
+	trace                                 traceFlags
 	timeout                               time.Duration
 	policy                                inspect.Policy
+	planFlags
 }
 
 func (f *readFlags) register(cmd *cobra.Command) {
@@ -160,9 +175,9 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
 	flags.StringVar(&f.out, "out", "", "new folder to keep everything in that was read")
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
-	flags.StringVar(&f.trace, "trace", "", "new file for every command and answer, without personal data")
-	flags.BoolVar(&f.traceSecrets, "trace-secrets", false, "with --trace: record every octet, personal data too")
+	f.trace.register(cmd, "new file for every command and answer, without personal data", "with --trace: record every octet, personal data too")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
+	f.planFlags.register(cmd)
 	registerTrustFlags(cmd, &f.trust, &f.policy)
 }
 

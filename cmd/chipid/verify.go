@@ -10,11 +10,12 @@ import (
 
 	"chipid/card/activeauth"
 	"chipid/pki/trust"
+	"chipid/reader"
 	"chipid/reader/inspect"
 )
 
 func newVerifyCommand(a *app) *cobra.Command {
-	var dir, at, challenge string
+	var dir, at, challenge, plan string
 	var policy inspect.Policy
 	cmd := &cobra.Command{
 		Use:   "verify EVIDENCE|DIR",
@@ -28,6 +29,10 @@ With --challenge the chip must have signed the very challenge that was given to
 chipid read: evidence of another challenge is rejected, and evidence without
 active authentication, which alone signs a challenge, is undetermined.
 
+Where the card was read with --plan, what that left out is not missed, and the
+report says so. The evidence says itself by which plan: --plan full demands the
+portrait whatever it says, --plan DG13 that data group.
+
 Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		Example: `  chipid verify EVIDENCE/evidence.cbor --trust PKI/trust
   chipid verify EVIDENCE --trust PKI/trust --at now --json
@@ -37,6 +42,7 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 	registerTrustFlags(cmd, &dir, &policy)
 	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
 	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
+	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		when, err := parseTime(at, a.now())
 		if err != nil {
@@ -53,12 +59,27 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		if err != nil {
 			return err
 		}
+		if policy.Plan, err = demanded(plan, evidence); err != nil {
+			return err
+		}
 		if at == "" && !evidence.ReadAt.IsZero() {
 			when = evidence.ReadAt
 		}
 		return a.tellReport(policy.Check(evidence, store, when), store)
 	}
 	return cmd
+}
+
+// demanded is the plan that evidence is held to.
+func demanded(plan string, evidence *inspect.Evidence) (reader.Plan, error) {
+	if plan == "" {
+		return evidence.ReadingPlan(), nil
+	}
+	p, err := reader.ParsePlan(plan)
+	if err != nil {
+		return p, usageErrorf("--plan: %v", err)
+	}
+	return p, nil
 }
 
 // parseChallenge reads the challenge of active authentication; none is nil.

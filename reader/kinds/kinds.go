@@ -53,9 +53,10 @@ const (
 	// Lifetime of what was learned.
 	Lifetime = 30 * 24 * time.Hour
 
-	maxFile = 64 << 10
-	keySize = 32
-	idSize  = 16
+	maxFile   = 64 << 10
+	mostForms = 9 // more than there are: one that a session does not know it takes for another
+	keySize   = 32
+	idSize    = 16
 )
 
 // Store is what is remembered. It is safe for concurrent use.
@@ -84,6 +85,8 @@ type kind struct {
 	Piece        int  `json:"piece,omitempty"`
 	NoShortID    bool `json:"noShortId,omitempty"`
 	NoMasterFile bool `json:"noMasterFile,omitempty"`
+	ExactEnd     bool `json:"exactEnd,omitempty"`
+	SelectForm   int  `json:"selectForm,omitempty"`
 }
 
 // Open opens the store in a file, which need not be there. The error is that of
@@ -115,7 +118,7 @@ func (s *Store) parse(raw []byte) bool {
 	for _, k := range c.Kinds {
 		_, err := time.Parse(time.DateOnly, k.Learned)
 		if err != nil || !isHex(k.ID, idSize) || k.MaxCommand < 0 || k.MaxCommand > iso7816.MaxExtendedData ||
-			k.MaxResponse < 0 || k.MaxResponse > iso7816.MaxExtendedNe || k.Piece < 0 || k.Piece > iso7816.MaxExtendedNe {
+			k.MaxResponse < 0 || k.MaxResponse > iso7816.MaxExtendedNe || k.Piece < 0 || k.Piece > iso7816.MaxExtendedNe || k.SelectForm < 0 || k.SelectForm > mostForms {
 			return false
 		}
 	}
@@ -145,7 +148,10 @@ func (s *Store) Recall(atr []byte) (reader.Learned, bool) {
 }
 
 func (k kind) what() reader.Learned {
-	return reader.Learned{MaxCommand: k.MaxCommand, MaxResponse: k.MaxResponse, Piece: k.Piece, NoShortID: k.NoShortID, NoMasterFile: k.NoMasterFile}
+	return reader.Learned{
+		MaxCommand: k.MaxCommand, MaxResponse: k.MaxResponse, Piece: k.Piece,
+		NoShortID: k.NoShortID, NoMasterFile: k.NoMasterFile, ExactEnd: k.ExactEnd, SelectForm: k.SelectForm,
+	}
 }
 
 // Keep remembers what a card turned out to take. What was known already keeps
@@ -159,7 +165,8 @@ func (s *Store) Keep(atr []byte, l reader.Learned) {
 	defer s.mu.Unlock()
 	s.content.Kinds = append(s.content.Kinds, kind{
 		ID: s.id(atr), Learned: s.now().UTC().Format(time.DateOnly),
-		MaxCommand: l.MaxCommand, MaxResponse: l.MaxResponse, Piece: l.Piece, NoShortID: l.NoShortID, NoMasterFile: l.NoMasterFile,
+		MaxCommand: l.MaxCommand, MaxResponse: l.MaxResponse, Piece: l.Piece,
+		NoShortID: l.NoShortID, NoMasterFile: l.NoMasterFile, ExactEnd: l.ExactEnd, SelectForm: l.SelectForm,
 	})
 	if n := len(s.content.Kinds) - Most; n > 0 {
 		s.content.Kinds = slices.Delete(s.content.Kinds, 0, n)
