@@ -41,6 +41,11 @@ the portrait too; the checks are the same. What kinds of cards take is remembere
 so that the next card is read faster: lengths and the like, by a keyed hash of the
 answer to reset, nothing of the holder (--no-cache remembers nothing).
 
+A card whose holder has a PIN opens with --pin too. After two wrong ones the card
+suspends it: --can beside --pin brings it back for one more. Fingerprints and
+irises are read with --terminal, the folder of an authority that has the key of a
+terminal which the card's state has let in (chipid pki terminal).
+
 With --challenge the chip signs a challenge that somebody else drew, a server for
 one, who then checks the evidence with chipid verify --challenge. A chip without
 active authentication signs none, and is undetermined.
@@ -54,6 +59,8 @@ but with --trace-secrets, which is for cards of no real person.`,
   chipid read --chip card.chip --can 000015 --trust PKI/trust --json
   chipid read --can 000015 --trust PKI/trust --plan photo --json --events
   chipid read --can 000015 --trust PKI/trust --challenge 0123456789ABCDEF --out EVIDENCE
+  chipid read --can 000015 --pin - --trust PKI/trust
+  chipid read --can 000015 --trust PKI/trust --terminal PKI --out EVIDENCE
   chipid read --can 000015 --trace card.trace`,
 		Args: exactArgs(),
 	}
@@ -78,10 +85,18 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.timeout <= 0 {
 			return usageErrorf("--timeout is a time such as 60s, not %s", flags.timeout)
 		}
+		if passwords, err = flags.rightsFlags.passwords(a, passwords); err != nil {
+			return err
+		}
 		store, err := openTrust(flags.trust)
 		if err != nil {
 			return err
 		}
+		terminal, closeTerminal, err := flags.credential(a)
+		if err != nil {
+			return err
+		}
+		defer closeTerminal()
 		// Before the card is asked for: its holder may be gone by the time
 		// another folder is found.
 		if flags.out != "" {
@@ -105,7 +120,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
 		options := inspect.Options{
 			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
-			Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar),
+			Terminal: terminal, Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar),
 		}
 		remembered := flags.kinds(a)
 		if remembered != nil {
@@ -161,6 +176,7 @@ type readFlags struct {
 	timeout                               time.Duration
 	policy                                inspect.Policy
 	planFlags
+	rightsFlags
 }
 
 func (f *readFlags) register(cmd *cobra.Command) {
@@ -178,6 +194,7 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	f.trace.register(cmd, "new file for every command and answer, without personal data", "with --trace: record every octet, personal data too")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
 	f.planFlags.register(cmd)
+	f.rightsFlags.register(cmd)
 	registerTrustFlags(cmd, &f.trust, &f.policy)
 }
 
