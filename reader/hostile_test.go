@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -9,6 +10,41 @@ import (
 	"chipid/card/lds"
 	"chipid/card/tlv"
 )
+
+// Past 32 KB the octets come in a data object, and Le counts its tag and length
+// too: whatever the length of a file, its last octets come, and in few commands.
+func TestEveryLengthPast32K(t *testing.T) {
+	strict := func(chip *sloppyChip) transportFunc {
+		honest := NewChipTransport(chip)
+		return func(ctx context.Context, command []byte) ([]byte, error) {
+			c, err := iso7816.ParseCommand(command)
+			if err != nil || c.INS != insReadBinaryOdd {
+				return honest.Transmit(ctx, command)
+			}
+			value, _ := tlv.Find(c.Data, tagOffset)
+			rest := chip.current[int(value[0])<<16|int(value[1])<<8|int(value[2]):]
+			room := c.Ne - len(tlv.AppendHeader(nil, tagDiscretionary, c.Ne))
+			if room < 1 {
+				return iso7816.Response{SW: iso7816.SWWrongLength}.Bytes(), nil
+			}
+			return iso7816.Response{Data: tlv.Encode(tagDiscretionary, rest[:min(room, len(rest))]), SW: iso7816.SWSuccess}.Bytes(), nil
+		}
+	}
+	for n := 33_000; n < 33_600; n++ {
+		big := file(lds.DG2, n)
+		s := NewSession(strict(&sloppyChip{application: map[uint16][]byte{lds.DG2.ID(): big}}), Options{})
+		if err := s.SelectApplication(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := s.ReadFile(context.Background(), lds.DG2)
+		if err != nil || !bytes.Equal(raw, big) {
+			t.Fatalf("a file of %d octets: %d octets, %v", len(big), len(raw), err)
+		}
+		if most := len(big)/252 + 4; s.Traffic().APDUs > most {
+			t.Errorf("a file of %d octets takes %d commands", len(big), s.Traffic().APDUs)
+		}
+	}
+}
 
 // The data object around a piece past 32 KB may claim any length: what is taken
 // is what is there. A sum of lengths overflows where an int has 32 bits, which

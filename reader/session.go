@@ -439,17 +439,22 @@ func (s *Session) readRest(ctx context.Context, f lds.File, file []byte, total i
 // every 16 octets.
 func mostPieces(total int) int { return 8 + total/16 }
 
-// piece is how many octets to ask for at a time: the most that the card's
-// response takes, secure messaging included.
-func (s *Session) piece() int {
-	n := s.maxResponse
+// room is how many octets of data the card's response takes, secure messaging
+// included.
+func (s *Session) room() int {
 	if s.channel != nil {
-		n = s.channel.MaxPlainResponse(s.Extended(), s.maxResponse)
+		return max(s.channel.MaxPlainResponse(s.Extended(), s.maxResponse), 1)
 	}
+	return s.maxResponse
+}
+
+// piece is how many octets to ask for at a time: the most that there is room
+// for, and that the card was seen to give.
+func (s *Session) piece() int {
 	if s.shortest > 0 {
-		n = min(n, s.shortest)
+		return min(s.room(), s.shortest)
 	}
-	return max(n, 1)
+	return s.room()
 }
 
 // position says where to read: at an offset of the current file, or where
@@ -471,7 +476,10 @@ func (s *Session) readOnce(ctx context.Context, at position, want int) ([]byte, 
 		c.P1, c.P2 = 0x80|at.shortID, 0
 	case at.offset > lastEvenOffset:
 		offset := []byte{byte(at.offset >> 16), byte(at.offset >> 8), byte(at.offset)}
-		c = iso7816.Command{INS: insReadBinaryOdd, Data: tlv.Encode(tagOffset, offset), Ne: want}
+		// Le counts the tag and length around the octets too: without room for
+		// them the last octets of a file would not come.
+		around := len(tlv.AppendHeader(nil, tagDiscretionary, want))
+		c = iso7816.Command{INS: insReadBinaryOdd, Data: tlv.Encode(tagOffset, offset), Ne: min(want+around, s.room())}
 	}
 	r, err := s.Exchange(ctx, operation, c)
 	if err != nil {
