@@ -87,6 +87,10 @@ func (s *Session) BAC(ctx context.Context, seed []byte) error {
 		if wrong := passwordError("MRZ", err); wrong != nil {
 			return wrong
 		}
+		// Some chips mean it by this one too: they had given a challenge.
+		if hasStatus(err, iso7816.SWConditionsNotSatisfied) {
+			return &PasswordError{Password: "MRZ", TriesLeft: -1}
+		}
 		return err
 	}
 	keys, err := terminal.Finish(response)

@@ -15,7 +15,6 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
-	"chipid/card/perso"
 	"chipid/reader"
 	"chipid/reader/inspect"
 )
@@ -68,8 +67,6 @@ func quirks() []quirk {
 	// are any: a chip that shows others is one that somebody has got at.
 	downgrade := rejected("accessControl", "downgrade", lds.EFCardAccess)
 	onPACE := func(h chip.Habit, o outcome) quirk { return quirk{h, o, &genuine} }
-	wrong := func(sw string) outcome { return outcome{err: sw} }
-	_ = wrong
 	return []quirk{
 		same("short-only", showing(lds.EFATRInfo)),
 		same("small-pieces", genuine),
@@ -184,7 +181,7 @@ func built(t testing.TB) (pace, bac state) {
 		infos.ChipAuthenticationPublicKeys = []lds.ChipAuthenticationPublicKeyInfo{public}
 		infos.ChipAuthentication = []lds.ChipAuthenticationInfo{{Protocol: lds.OIDChipAuthentication(lds.ECDH, iso7816.TripleDES), Version: 1, KeyID: secrets.KeyID}}
 		quirkDocuments.bac = utopia
-		quirkDocuments.bac.doc, quirkDocuments.bac.secrets = resign(t, utopia, doc, infos), secrets
+		quirkDocuments.bac.doc, quirkDocuments.bac.secrets = resignedWith(t, utopia, doc, infos), secrets
 	})
 	return utopia, quirkDocuments.bac
 }
@@ -194,8 +191,8 @@ var quirkDocuments struct {
 	bac state
 }
 
-// resign gives a document another DG14, and EF.COM and EF.SOD that go with it.
-func resign(t testing.TB, s state, doc *lds.Document, infos lds.SecurityInfos) *lds.Document {
+// resignedWith gives a document another DG14, and EF.COM and EF.SOD that go with it.
+func resignedWith(t testing.TB, s state, doc *lds.Document, infos lds.SecurityInfos) *lds.Document {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -340,4 +337,137 @@ func quirky(t testing.TB, s state, habits ...chip.Habit) *chip.Chip {
 	return c
 }
 
-var _ = perso.Secrets{}
+// TestEveryQuirkIsTried: a habit without a row here, a row without a habit, and
+// a complaint of the field that nothing stands for.
+func TestEveryQuirkIsTried(t *testing.T) {
+	tried := map[chip.Habit]int{}
+	for _, q := range quirks() {
+		tried[q.habit]++
+	}
+	covered := map[int]bool{}
+	for _, h := range chip.Habits() {
+		if tried[h.Habit] != 1 {
+			t.Errorf("%s has %d rows", h.Habit, tried[h.Habit])
+		}
+		delete(tried, h.Habit)
+		covered[h.Complaint] = true
+		if h.English == "" || h.Vietnamese == "" || h.Source == "" {
+			t.Errorf("%s is not described", h.Habit)
+		}
+	}
+	for h := range tried {
+		t.Errorf("%s is no habit", h)
+	}
+	for _, d := range documents() {
+		covered[d.complaint] = true
+	}
+	for _, c := range chip.Complaints() {
+		if !covered[c.Number] {
+			t.Errorf("nothing stands for complaint %d, %s", c.Number, c.English)
+		}
+		delete(covered, c.Number)
+	}
+	if len(covered) > 0 {
+		t.Errorf("no such complaints: %v", covered)
+	}
+}
+
+// TestQuirkyPasswords: a wrong password is told as one, whatever the chip says
+// to it, with the tries that are left where it says that too; what cannot be
+// opened with what is given is told with what would.
+func TestQuirkyPasswords(t *testing.T) {
+	pace, bac := built(t)
+	vn, _ := states(t)
+	wrongZone := inspect.Passwords{DocumentNumber: "L898902C3", DateOfBirth: "740812", DateOfExpiry: "340415"}
+	wrongCAN := inspect.Passwords{CAN: "999999"}
+	for _, tt := range []struct {
+		name      string
+		on        state
+		habits    []chip.Habit
+		passwords inspect.Passwords
+		want      reader.PasswordError
+	}{
+		{"CAN", vn, nil, wrongCAN, reader.PasswordError{Password: "CAN", TriesLeft: 9}},
+		{"CAN, tries not told", vn, []chip.Habit{"wrong-can-6300"}, wrongCAN, reader.PasswordError{Password: "CAN", TriesLeft: -1}},
+		// 63C3 before the try is no answer to it.
+		{"CAN, warned before", vn, []chip.Habit{"pace-63cx-at-once"}, wrongCAN, reader.PasswordError{Password: "CAN", TriesLeft: 9}},
+		{"MRZ by PACE", pace, nil, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
+		{"MRZ by BAC", bac, nil, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
+		{"MRZ by BAC, 6982", bac, []chip.Habit{"wrong-mrz-6982"}, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
+		{"MRZ by BAC, 6985", bac, []chip.Habit{"wrong-mrz-6985"}, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
+		{"MRZ by BAC, 6988", bac, []chip.Habit{"wrong-mrz-6988"}, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := inspect.Read(context.Background(), reader.NewChipTransport(quirky(t, tt.on, tt.habits...)), options(tt.passwords))
+			var wrong *reader.PasswordError
+			if !errors.As(err, &wrong) || *wrong != tt.want {
+				t.Errorf("%v (%+v), want %+v", err, wrong, tt.want)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		habit     chip.Habit
+		on        state
+		passwords inspect.Passwords
+		says      string
+	}{
+		{"pace-hidden", vn, can(vn.secrets), "this chip knows no CAN; give the MRZ"},
+		{"pace-refused", vn, can(vn.secrets), "PACE-ECDH-GM-AES-CBC-CMAC-128 did not open it"},
+		{"pace-no-parameter-id", vn, can(vn.secrets), "without domain parameters"},
+		{"bac-missing", bac, zone(bac.secrets), "neither PACE nor BAC"},
+	} {
+		_, err := inspect.Read(context.Background(), reader.NewChipTransport(quirky(t, tt.on, tt.habit)), options(tt.passwords))
+		if !errors.Is(err, inspect.ErrNoPassword) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.habit, err, tt.says)
+		}
+	}
+}
+
+// TestUnsignedOffers: where DG14 does not repeat the offers of PACE, as on many
+// documents, nothing contradicts what EF.CardAccess shows. What was passed over
+// is in the report.
+func TestUnsignedOffers(t *testing.T) {
+	pace, _ := built(t)
+	infos, err := lds.DecodeDG14(must(pace.doc.Get(lds.DG14)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos.PACE = nil
+	plain := pace
+	plain.doc = resignedWith(t, pace, clone(pace.doc), infos)
+	const gm = "PACE-ECDH-GM-AES-CBC-CMAC-256"
+	for habit, want := range map[chip.Habit]outcome{
+		"pace-no-parameter-id":   {verdict: inspect.Genuine, check: "accessControl", code: "fallback", access: "BAC"},
+		"pace-unsupported-first": {verdict: inspect.Genuine, check: "accessControl", code: "fallback", access: gm},
+		"counts-2-31":            {verdict: inspect.Genuine, check: "accessControl", code: "fallback", access: "BAC"},
+		"pace-hidden":            {verdict: inspect.Genuine, access: "BAC"},
+	} {
+		t.Run(string(habit), func(t *testing.T) {
+			want.altered = []lds.File{lds.EFCardAccess}
+			judge(t, plain, quirky(t, plain, habit), gm, want)
+		})
+	}
+}
+
+// TestCutSignature: where active authentication is the only proof, a signature
+// that was cut on its way leaves the chip unproved, and is no proof of a copy.
+func TestCutSignature(t *testing.T) {
+	pace, _ := built(t)
+	doc := clone(pace.doc)
+	infos, err := lds.DecodeDG14(must(doc.Get(lds.DG14)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos.ChipAuthentication, infos.ChipAuthenticationPublicKeys = nil, nil
+	alone := pace
+	alone.doc = resignedWith(t, pace, doc, infos)
+	access, err := lds.EncodeCardAccess(lds.SecurityInfos{PACE: infos.PACE})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone.doc.Set(lds.EFCardAccess, access)
+	alone.secrets.ChipAuthentication = nil
+	const gm = "PACE-ECDH-GM-AES-CBC-CMAC-256"
+	judge(t, alone, quirky(t, alone, "aa-cut-231"), gm, genuine)
+	judge(t, alone, quirky(t, alone, "aa-cut-always"), gm, undetermined("activeAuthentication", "unsupported"))
+}
