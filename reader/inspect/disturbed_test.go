@@ -203,16 +203,11 @@ func specimens(t testing.TB) []specimen {
 // such a state.
 func (s specimen) disturbed(t testing.TB, edits []edit) (*middle, bool) {
 	t.Helper()
-	// The state as it is documented: numbered fields, 7 the files, of which 2 is
-	// the content and 3 how much of it is written.
 	var memory map[int]cbor.RawMessage
-	var files []map[int]any
 	if err := cbor.Unmarshal(s.state, &memory); err != nil {
 		t.Fatal(err)
 	}
-	if err := cbor.Unmarshal(memory[7], &files); err != nil {
-		t.Fatal(err)
-	}
+	files := memoryOf(t, s.state)
 	for _, e := range edits {
 		if e.where < firstFile {
 			continue
@@ -234,6 +229,20 @@ func (s specimen) disturbed(t testing.TB, edits []edit) (*middle, bool) {
 		return nil, false
 	}
 	return &middle{chip: c, edits: edits}, true
+}
+
+// memoryOf gives the files in a chip's state: 1 says which it is, 2 is the
+// content, 3 how much of it is written.
+func memoryOf(t testing.TB, state []byte) (files []map[int]any) {
+	t.Helper()
+	var memory map[int]cbor.RawMessage
+	if err := cbor.Unmarshal(state, &memory); err != nil {
+		t.Fatal(err)
+	}
+	if err := cbor.Unmarshal(memory[7], &files); err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // Bounds that a read of any of the specimens holds, whatever is done to it.
