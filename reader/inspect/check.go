@@ -81,8 +81,8 @@ func (p Policy) check(e *Evidence, store *trust.Store, at time.Time, known *memo
 	r.Checks.Trust, r.Checks.Revocation = c.trust()
 	c.readOffers()
 	r.Checks.AccessControl = c.accessControl()
-	r.Checks.ChipAuthentication = c.chipAuthentication()
-	r.Checks.ActiveAuthentication = c.bound(c.activeAuthentication())
+	r.Checks.ChipAuthentication = c.throughout(c.chipAuthentication(), restsOnChipKey)
+	r.Checks.ActiveAuthentication = c.bound(c.throughout(c.activeAuthentication(), restsOnSignature))
 	r.Checks.TerminalAuthentication = c.terminalAuthentication()
 	r.Checks.Validity = c.validity()
 	r.Verdict = verdict(&r.Checks, p)
@@ -742,6 +742,17 @@ func (c *checker) keyOfDG14() Outcome {
 	if run != nil && run.Protocol != "" {
 		check.Protocol = run.Protocol
 	}
+	if run != nil && len(run.Attempts) > 0 {
+		var before []string
+		for _, a := range run.Attempts {
+			before = append(before, a.Protocol)
+		}
+		check.Reason += "; the chip refused " + strings.Join(before, ", ")
+		check.ReasonVI += "; chip từ chối " + strings.Join(before, ", ")
+		if check.Status == Passed {
+			check.Code = "fallback"
+		}
+	}
 	return check
 }
 
@@ -845,26 +856,6 @@ func (c *checker) signatureInfo() *lds.ActiveAuthenticationInfo {
 		return nil
 	}
 	return &c.options.ActiveAuthentication[0]
-}
-
-// terminalAuthentication decides nothing: it protects the holder's fingerprints
-// from us, whether we ask for them or not.
-func (c *checker) terminalAuthentication() Outcome {
-	offered := c.listed(lds.DG3) || c.listed(lds.DG4) ||
-		(c.options != nil && len(c.options.TerminalAuthentication) > 0) ||
-		(c.cardAccess != nil && len(c.cardAccess.TerminalAuthentication) > 0)
-	if run := c.evidence.TerminalAuthentication; run != nil {
-		check := passed("", "the chip accepted terminal "+run.Terminal, "chip đã chấp nhận đầu đọc "+run.Terminal)
-		if run.Refused != "" {
-			check = notRun("refused", "the chip did not let terminal "+run.Terminal+" in", "chip không chấp nhận đầu đọc "+run.Terminal).because(run.Refused)
-		}
-		check.Protocol = "TA"
-		return check
-	}
-	if !offered {
-		return notOffered("", "the chip holds no fingerprints or irises", "chip không có vân tay, mống mắt")
-	}
-	return notRun("not_asked", "fingerprints and irises were not asked for", "không yêu cầu đọc vân tay, mống mắt")
 }
 
 // early says that the clock cannot be right: whoever signed was not there yet.

@@ -23,6 +23,8 @@ type Event struct {
 	Code     string  `json:"code,omitempty"`
 	Protocol string  `json:"protocol,omitempty"`
 	Verdict  Verdict `json:"verdict,omitempty"` // of finished, where the read was checked
+
+	Wait int64 `json:"waitMillis,omitempty"` // of lost: how long a card is waited for
 }
 
 // EventType says what happened.
@@ -39,6 +41,10 @@ const (
 	EventOpened   EventType = "opened"   // access to the chip, by the protocol that is the step
 	EventCheck    EventType = "check"    // has an outcome
 	EventFinished EventType = "finished" // the last
+	EventLost     EventType = "lost"     // the card: it is waited for
+	EventBack     EventType = "back"     // a card, be it the same or not
+	EventResumed  EventType = "resumed"  // the step that was under way: it is the same chip; a file goes on at Bytes
+	EventAnew     EventType = "anew"     // the read begins anew: the lost card had not proved itself
 )
 
 // whole is all of a read in thousandths.

@@ -17,6 +17,7 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/pace"
+	"chipid/card/termauth"
 	"chipid/pki/durable"
 	"chipid/reader"
 )
@@ -70,6 +71,8 @@ type Evidence struct {
 	// One for each time that access was opened by PACE's chip authentication
 	// mapping. EF.CardSecurity, which has the key, is among the files.
 	ChipMappings           []pace.Transcript       `cbor:"chipMappings,omitempty"`
+	Resumed                []Resumption            `cbor:"resumed,omitempty"`                // each time that the card was lost and the same chip came back
+	Restarts               int                     `cbor:"restarts,omitempty"`               // how often the card was lost before it had proved anything, and read anew
 	TerminalAuthentication *TerminalAuthentication `cbor:"terminalAuthentication,omitempty"` // nil: not run
 	Traffic                reader.Traffic          `cbor:"traffic"`
 }
@@ -89,6 +92,7 @@ type ChipAuthentication struct {
 	Transcript  *eac.Transcript `cbor:"transcript,omitempty"`  // of a run that went through
 	Refused     string          `cbor:"refused,omitempty"`     // what the chip did instead
 	Unsupported string          `cbor:"unsupported,omitempty"` // why this program did not run it
+	Attempts    []AccessAttempt `cbor:"attempts,omitempty"`    // other offers that the chip refused, in order
 }
 
 // ActiveAuthentication records a run of it, good or bad.
@@ -100,11 +104,13 @@ type ActiveAuthentication struct {
 }
 
 // TerminalAuthentication records that this terminal proved its right to the
-// chip, or why it could not. It concerns the chip alone: nobody else can check
-// it, and no verdict depends on it.
+// chip, or why it could not. No document is the less genuine for having refused
+// a terminal; but a record that says a chip has accepted what no chip accepts is
+// none of a genuine chip.
 type TerminalAuthentication struct {
-	Terminal string `cbor:"terminal"`          // holder of the certificate
-	Refused  string `cbor:"refused,omitempty"` // empty: the chip has accepted it
+	Terminal   string               `cbor:"terminal"`             // holder of the certificate
+	Refused    string               `cbor:"refused,omitempty"`    // empty: the chip has accepted it
+	Transcript *termauth.Transcript `cbor:"transcript,omitempty"` // as far as it came; not in older evidence
 }
 
 // Origin says where evidence comes from.
@@ -263,6 +269,14 @@ func (e *Evidence) validate() error {
 	for _, text := range []string{e.Reader, e.Interface, e.Program} {
 		if len(text) > maxText {
 			return fmt.Errorf("%w: a text in it has %d octets", ErrEvidence, len(text))
+		}
+	}
+	if e.Restarts < 0 || e.Restarts+len(e.Resumed) > mostReturns {
+		return fmt.Errorf("%w: its card was lost %d times", ErrEvidence, e.Restarts+len(e.Resumed))
+	}
+	for _, at := range e.Resumed {
+		if at.Offset < 0 || at.Offset > reader.HardMaxFile || len(at.Step) > maxText {
+			return fmt.Errorf("%w: it went on at %.40q, octet %d", ErrEvidence, at.Step, at.Offset)
 		}
 	}
 	for _, names := range [][]string{

@@ -33,7 +33,31 @@ func (r *run) proofs(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.terminalAuthentication(ctx)
+	if err := r.earlySignature(ctx); err != nil {
+		return err
+	}
+	return r.steady(ctx, noOffset, r.terminalAuthentication)
+}
+
+// earlySignature runs active authentication now where the chip has no other
+// proof: should it be torn out later, it can go on only if it has proved itself
+// before.
+func (r *run) earlySignature(ctx context.Context) error {
+	if r.offer != nil || len(r.e.ChipMappings) > 0 || !slices.Contains(r.dataGroups(), lds.DG15) {
+		return nil
+	}
+	if err := r.file(ctx, lds.DG15); err != nil {
+		return err
+	}
+	if err := r.activeAuthentication(ctx); err != nil {
+		return err
+	}
+	// A signature that does not fit may have cost the channel.
+	if r.open != nil && !r.s.Secured() && r.reopened < maxReopened {
+		r.reopened++
+		return r.reopen(ctx, false)
+	}
+	return nil
 }
 
 // next is the file that the first exchange after chip authentication begins to
@@ -60,7 +84,11 @@ func (r *run) terminalAuthentication(ctx context.Context) error {
 	r.e.TerminalAuthentication, r.granted = record, false
 	r.begin("terminal authentication", 1)
 	defer r.end()
-	err := r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	run, err := r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	record.Transcript = run.Transcript
+	if run.CVCA != nil {
+		r.e.Files[lds.EFCVCA.String()] = run.CVCA
+	}
 	switch {
 	case err == nil:
 		r.granted = true
@@ -75,8 +103,9 @@ func (r *run) terminalAuthentication(ctx context.Context) error {
 }
 
 // chipAuthentication has the chip prove itself by the first offer of DG14 that
-// this program speaks. After a failure the read goes on over a channel
-// opened anew: what the copy shows is part of the evidence.
+// this program speaks and the chip does not refuse: any key of the signed DG14
+// proves it. After a failure the read goes on over a channel opened anew: what the
+// copy shows is part of the evidence.
 func (r *run) chipAuthentication(ctx context.Context) error {
 	raw, ok := r.e.Files[lds.DG14.String()]
 	if !ok {
@@ -96,21 +125,48 @@ func (r *run) chipAuthentication(ctx context.Context) error {
 		}
 		return nil
 	}
+	var refused []AccessAttempt // by the chip, which said so and kept its channel
+	groups := 0
 	for _, offer := range offers[:min(len(offers), maxOffers)] {
+		if offer.Key.Agreement() == lds.DH {
+			if groups++; groups > maxGroups {
+				continue
+			}
+		}
 		r.begin(offer.Info.Name(), 1)
 		err = r.prove(ctx, offer)
-		if !errors.Is(err, reader.ErrUnusableOffer) {
-			r.end()
+		if errors.Is(err, reader.ErrUnusableOffer) {
+			continue
+		}
+		r.end()
+		if !errors.Is(err, errRefused) {
+			if len(refused) > 0 && err == nil {
+				r.e.ChipAuthentication.Attempts = refused
+			}
 			return err
 		}
+		refused = append(refused, AccessAttempt{Protocol: offer.Info.Name(), Error: r.e.ChipAuthentication.Refused})
+	}
+	if len(refused) > 0 {
+		// What the chip did counts, and not what this program cannot do after it.
+		r.e.ChipAuthentication = &ChipAuthentication{Protocol: refused[0].Protocol, Refused: refused[0].Error, Attempts: refused[1:]}
 	}
 	return nil
 }
 
+// maxGroups is how many offers with keys modulo a prime are looked at: to judge
+// such a key, which need not be signed at all yet, takes up to a second.
+const maxGroups = 2
+
+// errRefused says that the chip will not have this offer, and the channel is whole.
+var errRefused = errors.New("the chip refused chip authentication")
+
 func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 	record := &ChipAuthentication{Protocol: offer.Info.Name()}
-	r.e.ChipAuthentication = record
 	transcript, err := r.s.ChipAuthentication(ctx, offer, r.next())
+	if !ctxErr(err) && !errors.Is(err, reader.ErrCardLost) {
+		r.e.ChipAuthentication = record
+	}
 	switch {
 	case err == nil:
 		record.Transcript = &transcript
@@ -122,7 +178,7 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 		record.Refused = err.Error()
 		r.offer = nil
 		if r.s.Secured() {
-			return nil
+			return errRefused
 		}
 		if err := r.reopen(ctx, false); err != nil || r.reopened == maxReopened {
 			return err
@@ -139,7 +195,7 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 // activeAuthentication has the chip sign a challenge with the key of DG15.
 func (r *run) activeAuthentication(ctx context.Context) error {
 	raw, ok := r.e.Files[lds.DG15.String()]
-	if !ok {
+	if !ok || r.e.ActiveAuthentication != nil {
 		return nil
 	}
 	r.begin("active authentication", 1)
@@ -152,10 +208,10 @@ func (r *run) activeAuthentication(ctx context.Context) error {
 		}
 	}
 	record := &ActiveAuthentication{Challenge: challenge}
-	r.e.ActiveAuthentication = record
 	key, err := lds.DecodeDG15(raw)
 	if err != nil {
 		record.Unsupported = err.Error()
+		r.e.ActiveAuthentication = record
 		return nil
 	}
 	response, err := r.s.ActiveAuthentication(ctx, challenge, signatureSize(key))
@@ -170,6 +226,7 @@ func (r *run) activeAuthentication(ctx context.Context) error {
 	default:
 		return err
 	}
+	r.e.ActiveAuthentication = record
 	return nil
 }
 

@@ -45,6 +45,11 @@ type Options struct {
 	Plan      reader.Plan // which data groups; the zero Plan is all
 	Kinds     Kinds       // nil: nothing is known of this kind of chip, or kept
 	Events    func(Event) // told of what happens, by one goroutine at a time; it must not wait
+
+	// Rejoin is how long a card that was taken away in the middle is waited for,
+	// each time, where the transport can (reader.Rejoiner); 0: not at all. If it
+	// is the same chip, which it has to prove, the read goes on where it stopped.
+	Rejoin time.Duration
 }
 
 // Kinds keeps what kinds of chips turned out to take, by their answer to reset,
@@ -80,19 +85,12 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 	if len(o.Challenge) != 0 && len(o.Challenge) != activeauth.ChallengeSize {
 		return nil, fmt.Errorf("read the chip: the challenge has %d octets, %d belong", len(o.Challenge), activeauth.ChallengeSize)
 	}
-	r := &run{o: o, e: newEvidence(OriginChip), stream: events, along: along}
-	r.e.ReadAt = o.Now().UTC().Truncate(time.Second)
-	r.e.Reader, r.e.ATR, r.e.Plan = o.Reader, o.ATR, planText(o.Plan)
-	session := reader.Options{Rand: o.Rand, MaxFile: o.MaxFile, OnRead: r.onRead}
-	if o.Kinds != nil && len(o.ATR) > 0 {
-		var l reader.Learned
-		if l, r.learned = o.Kinds.Recall(o.ATR); r.learned {
-			session.Learned = &l
-		}
-	}
-	r.s = reader.NewSession(t, session)
+	r := newRun(t, o, events, along, &absences{wait: o.Rejoin, left: mostReturns})
 	err := r.all(ctx)
-	r.e.Traffic = r.s.Traffic()
+	for again := true; again && errors.Is(err, reader.ErrCardLost); {
+		r, again, err = r.readAgain(ctx, t, err)
+	}
+	r.e.Restarts, r.e.Traffic = r.away.restarts, r.away.traffic.Plus(r.s.Traffic())
 	if err != nil {
 		if r.learned && reader.CardFault(err) {
 			o.Kinds.Forget(o.ATR) // it may have been what was believed of this chip
@@ -103,6 +101,21 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 		o.Kinds.Keep(o.ATR, r.s.Learned())
 	}
 	return r.e, nil
+}
+
+func newRun(t reader.Transport, o Options, events *stream, along *along, away *absences) *run {
+	r := &run{o: o, e: newEvidence(OriginChip), stream: events, along: along, away: away}
+	r.e.ReadAt = o.Now().UTC().Truncate(time.Second)
+	r.e.Reader, r.e.ATR, r.e.Plan = o.Reader, o.ATR, planText(o.Plan)
+	session := reader.Options{Rand: o.Rand, MaxFile: o.MaxFile, OnRead: r.onRead}
+	if o.Kinds != nil && len(o.ATR) > 0 {
+		var l reader.Learned
+		if l, r.learned = o.Kinds.Recall(o.ATR); r.learned {
+			session.Learned = &l
+		}
+	}
+	r.s = reader.NewSession(t, session)
+	return r
 }
 
 // run is one Read under way.
@@ -124,6 +137,7 @@ type run struct {
 
 	granted  bool // the chip has let our terminal in
 	reopened int  // times that access was opened anew
+	away     *absences
 }
 
 // all is the order of a read. The data groups that carry pictures come last:
@@ -157,7 +171,7 @@ func (r *run) all(ctx context.Context) error {
 			r.settle("accessControl", "trust", "revocation", "validity")
 		}
 	}
-	return r.activeAuthentication(ctx)
+	return r.steady(ctx, noOffset, r.activeAuthentication)
 }
 
 // lists reads which data groups there are. EF.SOD has the list that is signed.
@@ -167,6 +181,9 @@ func (r *run) all(ctx context.Context) error {
 // left for that: see next.
 func (r *run) lists(ctx context.Context) error {
 	if err := r.file(ctx, lds.EFSOD); err != nil {
+		return err
+	}
+	if err := r.sameSOD(); err != nil {
 		return err
 	}
 	if raw, ok := r.e.Files[lds.EFSOD.String()]; ok {
@@ -238,7 +255,11 @@ func (r *run) file(ctx context.Context, f lds.File) error {
 	}
 	r.begin(f.String(), weight(f))
 	defer r.end()
-	raw, err := r.fetch(ctx, f)
+	var raw []byte
+	err := r.steady(ctx, func() int { return len(raw) }, func(ctx context.Context) (err error) {
+		raw, err = r.fetch(ctx, f, raw)
+		return err
+	})
 	return r.keep(f, raw, err)
 }
 
@@ -249,8 +270,8 @@ const maxReopened = 2
 // have promised lengths that it does not keep, or has lost its session: access
 // is opened anew, the chip proves itself anew, and the file is read once more,
 // in short pieces.
-func (r *run) fetch(ctx context.Context, f lds.File) ([]byte, error) {
-	raw, err := r.s.ReadFile(ctx, f)
+func (r *run) fetch(ctx context.Context, f lds.File, soFar []byte) ([]byte, error) {
+	raw, err := r.s.ContinueFile(ctx, f, soFar)
 	for errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened {
 		r.reopened++
 		r.s.ForgetExtended()
@@ -307,7 +328,7 @@ func (r *run) reopen(ctx context.Context, proveAgain bool) error {
 		return fmt.Errorf("open the chip again: %w", err)
 	}
 	if r.offer != nil && proveAgain {
-		if err := r.prove(ctx, *r.offer); err != nil {
+		if err := r.prove(ctx, *r.offer); err != nil && !errors.Is(err, errRefused) {
 			return err
 		}
 	}
