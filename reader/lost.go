@@ -70,3 +70,11 @@ func (s *Session) continueFile(ctx context.Context, f lds.File, soFar []byte) ([
 	}
 	return s.readOn(ctx, f, soFar)
 }
+
+// Plus is the traffic of two sessions together.
+func (t Traffic) Plus(o Traffic) Traffic {
+	return Traffic{
+		APDUs: t.APDUs + o.APDUs, BytesOut: t.BytesOut + o.BytesOut,
+		BytesIn: t.BytesIn + o.BytesIn, Millis: t.Millis + o.Millis,
+	}
+}
