@@ -70,26 +70,32 @@ func (s *Session) mustAll(ctx context.Context, operation string, commands []iso7
 // has proved itself in making.
 var ErrNoChannel = errors.New("the chip has not proved itself in this session")
 
+// TerminalRecord is what terminal authentication leaves to be checked again.
+type TerminalRecord struct {
+	CVCA       []byte               // EF.CVCA as the chip gave it
+	Transcript *termauth.Transcript // as far as it came; nil where nothing was shown to the chip
+}
+
 // TerminalAuthentication shows the chip a terminal's certificates and proves
 // its key (Doc 9303-11 §7.1), over the channel that chip authentication or
 // PACE-CAM has made; the application must be selected. documentNumber names the
-// chip where BAC opened it. The channel stays, whatever the outcome.
-func (s *Session) TerminalAuthentication(ctx context.Context, credential termauth.Credential, documentNumber string) error {
+// chip where BAC opened it. The channel stays, whatever the outcome, and so does
+// the record.
+func (s *Session) TerminalAuthentication(ctx context.Context, credential termauth.Credential, documentNumber string) (record TerminalRecord, err error) {
 	const operation = "terminal authentication"
 	if s.ephemeral == nil || !s.Secured() {
-		return fmt.Errorf("%s: %w", operation, ErrNoChannel)
+		return record, fmt.Errorf("%s: %w", operation, ErrNoChannel)
 	}
 	id := s.chipKey
 	if id == nil {
 		id = termauth.BACIdentifier(documentNumber)
 	}
-	raw, err := s.ReadFile(ctx, lds.EFCVCA)
-	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+	if record.CVCA, err = s.ReadFile(ctx, lds.EFCVCA); err != nil {
+		return record, fmt.Errorf("%s: %w", operation, err)
 	}
-	trusted, err := lds.DecodeCVCA(raw)
+	trusted, err := lds.DecodeCVCA(record.CVCA)
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
+		return record, fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
 	}
 	var points []cvc.Reference
 	for _, name := range trusted.References {
@@ -97,23 +103,28 @@ func (s *Session) TerminalAuthentication(ctx context.Context, credential termaut
 	}
 	commands, err := credential.Present(points)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusableOffer, err)
+		return record, fmt.Errorf("%w: %w", ErrUnusableOffer, err)
 	}
-	var challenge []byte
+	transcript, err := credential.Transcript(points, id, s.ephemeral)
+	if err != nil {
+		return record, fmt.Errorf("%w: %w", ErrUnusableOffer, err)
+	}
+	record.Transcript = &transcript
 	for _, c := range commands {
-		if challenge, err = s.mustSend(ctx, operation, c); err != nil {
-			return err
+		if transcript.Challenge, err = s.mustSend(ctx, operation, c); err != nil {
+			return record, err
 		}
 	}
-	answer, err := credential.Answer(s.rand, points, id, challenge, s.ephemeral)
+	answer, err := credential.Answer(s.rand, points, id, transcript.Challenge, s.ephemeral)
 	if errors.Is(err, termauth.ErrProtocol) {
-		return fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
+		return record, fmt.Errorf("%s: %w: %w", operation, ErrFile, err)
 	}
 	if err != nil {
-		return err
+		return record, err
 	}
+	transcript.Signature = answer.Data
 	_, err = s.mustSend(ctx, operation, answer)
-	return err
+	return record, err
 }
 
 // ActiveAuthentication has the chip sign a challenge of

@@ -120,3 +120,18 @@ func VerifyTranscript(tr Transcript, info lds.ChipAuthenticationInfo, key lds.Ch
 	}
 	return nil
 }
+
+// Compressed is the terminal's ephemeral key of the run as terminal
+// authentication over its channel signs it, with protocol and key as in
+// VerifyTranscript.
+func (tr Transcript) Compressed(info lds.ChipAuthenticationInfo, key lds.ChipAuthenticationPublicKeyInfo) ([]byte, error) {
+	public, err := publicKey(info, key)
+	if err != nil {
+		return nil, err
+	}
+	private, err := newPrivateKey(public, tr.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the terminal's key: %w", ErrAuthentication, err)
+	}
+	return Compress(private.Public()), nil
+}

@@ -353,7 +353,7 @@ func TestTerminalAuthentication(t *testing.T) {
 // A session without a proof does not begin terminal authentication.
 func TestTerminalAuthenticationNeedsAProof(t *testing.T) {
 	s := reader.NewSession(nil, reader.Options{Rand: rand.Reader})
-	if err := s.TerminalAuthentication(context.Background(), termauth.Credential{}, ""); !errors.Is(err, reader.ErrNoChannel) {
+	if _, err := s.TerminalAuthentication(context.Background(), termauth.Credential{}, ""); !errors.Is(err, reader.ErrNoChannel) {
 		t.Error(err)
 	}
 }
