@@ -16,7 +16,7 @@ simulate makes a software chip a card in a PC/SC reader.`,
 	}
 	for _, sub := range []func(*app) *cobra.Command{
 		newCardBuildCommand, newCardShowCommand, newCardPersonalizeCommand, newCardSimulateCommand,
-		newCardArtworkCommand,
+		newCardArtworkCommand, newCardPINCommand, newCardUnblockCommand,
 	} {
 		cmd.AddCommand(sub(a))
 	}

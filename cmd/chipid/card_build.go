@@ -23,15 +23,22 @@ const maxApplicantBytes = 64 << 10
 
 func newCardBuildCommand(a *app) *cobra.Command {
 	var photo, pki, out, profile, aa string
+	var chip chipFlags
 	cmd := &cobra.Command{
 		Use:   "build APPLICANT.json",
 		Short: "Make a signed document and its chip's keys",
 		Long: `Makes every file of a card from a person's data and photo, signs it with the
 document signer of an authority, makes the chip's keys, and writes all of it
 into a new folder: DG1.bin, EF_SOD.bin and so on, and chip-secrets.sealed, which
-the passphrase opens. The photo is made to fit the chip.`,
+the passphrase opens. The photo is made to fit the chip.
+` + chipHelp,
 		Example: `  chipid card build applicant.json --photo face.jpg --pki PKI --out CARD
   chipid card build anna.json --photo anna.jpg --pki UTOPIA --profile utopia --aa rsa --out CARD
+  chipid card build applicant.json --photo face.jpg --pace cam:P-256:aes256 --pace gm:P-256:aes256 --ca none --out CAM
+  chipid card build applicant.json --photo face.jpg --pace im:modp-2048-256:aes128 --ca modp-2048-256:3des --aa none --out DH
+  chipid card build applicant.json --photo face.jpg --pace none --out BAC
+  chipid card build applicant.json --photo face.jpg --pin random --puk random --out CARD
+  chipid card build applicant.json --photo face.jpg --cvca PKI/cv/cvca/VNCVCA00001.cvcert --finger right-index=invented --out CARD
 
   applicant.json:
   {"number": "001190000015", "fullName": "Nguyễn Thị Mai", "dateOfBirth": "1990-03-09", "sex": "F",
@@ -44,6 +51,7 @@ the passphrase opens. The photo is made to fit the chip.`,
 	flags.StringVar(&out, "out", "", "folder to make")
 	flags.StringVar(&profile, "profile", "vn", "kind of card: vn or utopia")
 	flags.StringVar(&aa, "aa", string(national.AAECDSA), "key of active authentication: ecdsa, rsa or none")
+	chip.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if photo == "" || out == "" {
 			return usageErrorf("%s needs --photo FILE and --out DIR (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
@@ -55,6 +63,10 @@ the passphrase opens. The photo is made to fit the chip.`,
 		key, err := national.AAKeyByName(aa)
 		if err != nil {
 			return usageErrorf("%v", err)
+		}
+		protocols, err := chip.protocols(a)
+		if err != nil {
+			return err
 		}
 		person, err := readPerson(args[0])
 		if err != nil {
@@ -79,7 +91,7 @@ the passphrase opens. The photo is made to fit the chip.`,
 		}
 		doc, secrets, err := national.Build(national.BuildOptions{
 			Profile: kind, Person: person, Photo: picture, Certificate: ds, Signer: signer, Trust: store,
-			ActiveAuthentication: key, Now: a.now(), Rand: a.rand,
+			ActiveAuthentication: key, Protocols: protocols, Now: a.now(), Rand: a.rand,
 		})
 		if err != nil {
 			return a.fieldErrors(args[0], err)

@@ -127,6 +127,7 @@ func vietnamese() []func(error) string {
 		is(pcsc.ErrReset, "thẻ đã bị khởi động lại giữa chừng, do chương trình khác hoặc do máy tính: hãy đóng các chương trình khác đang dùng thẻ rồi thử lại"),
 		is(pcsc.ErrIdle, "thẻ không được hỏi gì trong nhiều phút nên đã được nhả ra: hãy thử lại"),
 		is(pcsc.ErrNoCommands, "thẻ này không nhận lệnh nên không phải thẻ căn cước: hãy đặt thẻ khác lên đầu đọc rồi thử lại"),
+		is(reader.ErrAnotherCard, "thẻ được đặt lại không phải thẻ lúc đầu: hãy đặt đúng thẻ lúc đầu, hoặc đọc lại từ đầu với thẻ này"),
 		is(pcsc.ErrNotBuilt, "bản chipid này được dựng không có PC/SC: hãy dựng lại với CGO_ENABLED=1 và libpcsclite-dev"),
 		as(wrongPassword),
 		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),
@@ -220,19 +221,29 @@ func vietnamese() []func(error) string {
 }
 
 func wrongPassword(e *reader.PasswordError) string {
-	what := map[string]string{"CAN": "số CAN", "MRZ": "dữ liệu MRZ"}[e.Password]
+	what := map[string]string{"CAN": "số CAN", "MRZ": "dữ liệu MRZ", "PIN": "mã PIN", "PUK": "mã PUK"}[e.Password]
 	if what == "" {
 		what = e.Password
 	}
 	switch {
 	case e.Blocked && e.Password == "CAN":
 		return "thẻ không nhận số CAN nữa vì đã nhập sai quá nhiều lần: hãy mở thẻ bằng MRZ; nếu vẫn không được, chỉ cơ quan cấp thẻ mới giúp được"
+	case e.Blocked && e.Password == "PIN":
+		return "thẻ đã khóa mã PIN vì nhập sai quá nhiều lần: hãy mở khóa bằng mã PUK (chipid card unblock), hoặc mở thẻ bằng số CAN hay MRZ"
+	case e.Blocked && e.Password == "PUK":
+		return "mã PUK của thẻ đã dùng hết số lần: chỉ cơ quan cấp thẻ mới giúp được; số CAN và MRZ vẫn mở được thẻ"
 	case e.Blocked:
 		return "thẻ đã khóa " + what + ": chỉ cơ quan cấp thẻ mới giúp được"
+	case e.Suspended && e.Untried:
+		return "thẻ đã tạm ngưng mã PIN sau hai lần nhập sai: hãy nhập số CAN cùng với mã PIN; nhập sai PIN một lần nữa thì thẻ khóa"
+	case e.Suspended:
+		return "sai mã PIN: chỉ còn 1 lần thử, và thẻ chỉ nhận khi có cả số CAN; hãy chắc chắn mã PIN trước khi thử lại, sai nữa thì thẻ khóa"
 	case e.TriesLeft == 1:
 		return "sai " + what + ": chỉ còn 1 lần thử trước khi thẻ khóa; hãy kiểm tra kỹ trước khi thử lại"
 	case e.TriesLeft > 1:
 		return fmt.Sprintf("sai %s: còn %d lần thử", what, e.TriesLeft)
+	case e.Password == "PIN" || e.Password == "PUK":
+		return "sai " + what
 	}
 	return "sai " + what + ": hãy đối chiếu với những gì in trên thẻ rồi thử lại"
 }
