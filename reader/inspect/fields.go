@@ -51,7 +51,7 @@ type Photo struct {
 // and no end: the others may still be shown.
 func readFields(doc *lds.Document, at time.Time) *Fields {
 	f := new(Fields)
-	problem := func(err error) { f.Problems = append(f.Problems, err.Error()) }
+	problem := func(err error) { f.Problems = append(f.Problems, told(err.Error())) }
 	if raw, ok := doc.Get(lds.DG1); ok {
 		info, err := lds.DecodeDG1(raw)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -416,6 +417,50 @@ func ofAnotherSession(t testing.TB, of state) func(int, []byte, []byte) []byte {
 			return given[n]
 		}
 		return honest
+	}
+}
+
+// What a chip puts into a message is cut, and cannot steer a terminal: an object
+// identifier of thousands of numbers, escape sequences in the name of a signer.
+func TestMessagesAreCut(t *testing.T) {
+	vn, _ := states(t)
+	long := asn1.ObjectIdentifier{1, 2}
+	for range 3000 {
+		long = append(long, 1<<28)
+	}
+	var parameters cryptobyte.Builder
+	parameters.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(long) })
+	pace := lds.OIDPACE(lds.ECDH, lds.GenericMapping, iso7816.AES128)
+	doc := clone(vn.doc)
+	doc.Set(lds.EFCardAccess, securityInfos(t, func(i *lds.SecurityInfos) {
+		i.PACE = []lds.PACEInfo{{Protocol: pace, Version: 2, HasParameterID: true, ParameterID: 77}}
+		i.PACEDomainParameters = []lds.PACEDomainParameterInfo{{Protocol: pace[:len(pace)-1], Parameters: parameters.BytesOrPanic(), ParameterID: 77, HasParameterID: true}}
+	}))
+	c := card(t, doc, vn.secrets)
+	_, err := inspect.Read(context.Background(), reader.NewChipTransport(c), options(can(vn.secrets)))
+	if err == nil || len(err.Error()) > 1500 || !errors.Is(err, inspect.ErrNoPassword) {
+		t.Errorf("the read ends with %.200v", err)
+	}
+	c.Reset()
+	e := read(t, reader.NewChipTransport(c), zone(vn.secrets))
+	e.Refused = map[string]iso7816.StatusWord{}
+	e.Faulty = map[string]string{"EF_SOD": strings.Repeat("\x1b[2J", 1000)}
+	delete(e.Files, "EF_SOD")
+	r := inspect.Check(e, vn.store(t), now)
+	for _, check := range r.Checks.All() {
+		for _, text := range []string{check.Text("en"), check.Text("vi"), check.Detail} {
+			if len(text) > 3000 || strings.ContainsFunc(text, unicode.IsControl) {
+				t.Errorf("%s says %d octets: %.100q", check.Name, len(text), text)
+			}
+		}
+	}
+	for _, a := range e.Access.Attempts {
+		if len(a.Error) > 3000 {
+			t.Errorf("an attempt is told in %d octets", len(a.Error))
+		}
+	}
+	if len(e.Access.Attempts) == 0 || r.Checks.PassiveAuthentication.Detail == "" {
+		t.Error("nothing is told that could be too long")
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *run) mayGoOn(err error) bool {
 func (r *run) passOver(protocol string, err error) {
 	const most = 16 // a hostile EF.CardAccess may list many
 	if len(r.e.Access.Attempts) < most {
-		r.e.Access.Attempts = append(r.e.Access.Attempts, AccessAttempt{Protocol: protocol, Error: err.Error()})
+		r.e.Access.Attempts = append(r.e.Access.Attempts, AccessAttempt{Protocol: protocol, Error: told(err.Error())})
 	}
 }
 
