@@ -59,6 +59,16 @@ func (p *progress) advance(done, total int64, doing string) {
 	}
 }
 
+// tell says something that cannot wait, above the bar.
+func (p *progress) tell(text string) {
+	switch {
+	case p.bars != nil:
+		fmt.Fprintln(p.bars, text)
+	case p.line != nil:
+		p.line("%s: %s\n", p.name, text)
+	}
+}
+
 // finish takes the bar away, whether or not the work reached its end.
 func (p *progress) finish() {
 	if p.bar != nil {

@@ -36,6 +36,10 @@ checked against the issuers' certificates in the trust folder.
 Exit codes: 0 genuine, 3 rejected, 4 undetermined, 1 the card could not be read.
 With --out all that was read is kept, to be checked again with chipid verify.
 
+A card that is taken away in the middle is waited for (--rejoin). If the same chip
+comes back, which it has to prove, the read goes on where it stopped; another card
+is refused.
+
 With --plan identity only what says who the holder is is read, with --plan photo
 the portrait too; the checks are the same. What kinds of cards take is remembered,
 so that the next card is read faster: lengths and the like, by a keyed hash of the
@@ -85,6 +89,9 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.timeout <= 0 {
 			return usageErrorf("--timeout is a time such as 60s, not %s", flags.timeout)
 		}
+		if flags.rejoin < 0 {
+			return usageErrorf("--rejoin is a time such as 10s, or 0 not to wait, not %s", flags.rejoin)
+		}
 		if passwords, err = flags.rightsFlags.passwords(a, passwords); err != nil {
 			return err
 		}
@@ -120,7 +127,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
 		options := inspect.Options{
 			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
-			Terminal: terminal, Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar),
+			Interface: card.way, Terminal: terminal, Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar), Rejoin: flags.rejoin,
 		}
 		remembered := flags.kinds(a)
 		if remembered != nil {
@@ -173,7 +180,7 @@ type readFlags struct {
 	reader, chip, trust, out, challenge   string
 	can, mrz, document, birth, expiry, id string
 	trace                                 traceFlags
-	timeout                               time.Duration
+	timeout, rejoin                       time.Duration
 	policy                                inspect.Policy
 	planFlags
 	rightsFlags
@@ -193,6 +200,7 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
 	f.trace.register(cmd, "new file for every command and answer, without personal data", "with --trace: record every octet, personal data too")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
+	flags.DurationVar(&f.rejoin, "rejoin", 10*time.Second, "wait this long for a card that was taken away in the middle; 0: not at all")
 	f.planFlags.register(cmd)
 	f.rightsFlags.register(cmd)
 	registerTrustFlags(cmd, &f.trust, &f.policy)
@@ -300,6 +308,7 @@ type openedCard struct {
 	reader.Transport
 	name  string
 	atr   []byte
+	way   string // contact, contactless, or not known
 	close func() error
 }
 
@@ -309,7 +318,7 @@ func (a *app) openCard(ctx context.Context, selector, chip string) (*openedCard,
 		if err != nil {
 			return nil, err
 		}
-		return &openedCard{Transport: card, name: card.Reader(), atr: card.ATR(), close: card.Close}, nil
+		return &openedCard{Transport: card, name: card.Reader(), atr: card.ATR(), way: string(card.Interface()), close: card.Close}, nil
 	}
 	sealer, err := a.sealer()
 	if err != nil {

@@ -84,9 +84,31 @@ func (a *app) tellCache(err error) {
 // either, where it is told.
 func (f *planFlags) tellEvents(a *app, bar *progress) func(inspect.Event) {
 	if !f.events {
-		return func(e inspect.Event) { bar.advance(int64(e.Done), 1000, e.Step) }
+		return func(e inspect.Event) {
+			if text := a.aboutLostCard(e); text != "" {
+				bar.tell(text)
+			}
+			bar.advance(int64(e.Done), 1000, e.Step)
+		}
 	}
 	a.oneLine = true
 	lines := json.NewEncoder(a.out)
 	return func(e inspect.Event) { _ = lines.Encode(e) }
+}
+
+// aboutLostCard is what the person at the reader has to know of a card that was
+// taken away; empty for other events.
+func (a *app) aboutLostCard(e inspect.Event) string {
+	switch e.Type {
+	case inspect.EventLost:
+		seconds := (e.Wait + 999) / 1000
+		return fmt.Sprintf(a.say("thẻ đã bị lấy ra: hãy đặt lại thẻ trong vòng %d giây", "card removed: put it back within %d s"), seconds)
+	case inspect.EventBack:
+		return a.say("có thẻ trở lại: đang kiểm tra có đúng thẻ cũ không", "a card is back: checking that it is the same one")
+	case inspect.EventResumed:
+		return a.say("đúng thẻ cũ: đọc tiếp", "the same card: reading on")
+	case inspect.EventAnew:
+		return a.say("đọc lại từ đầu", "reading from the beginning")
+	}
+	return ""
 }

@@ -86,6 +86,7 @@ func (p Policy) check(e *Evidence, store *trust.Store, at time.Time, known *memo
 	r.Checks.TerminalAuthentication = c.terminalAuthentication()
 	r.Checks.Validity = c.validity()
 	r.Verdict = verdict(&r.Checks, p)
+	r.Checks.cut()
 	return r
 }
 

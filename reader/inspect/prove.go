@@ -95,7 +95,7 @@ func (r *run) terminalAuthentication(ctx context.Context) error {
 	case ctxErr(err), errors.Is(err, iso7816.ErrSecureMessaging):
 		return err
 	case reader.CardFault(err), errors.Is(err, reader.ErrUnusableOffer), errors.Is(err, reader.ErrNoChannel):
-		record.Refused = err.Error()
+		record.Refused = told(err.Error())
 	default:
 		return err
 	}
@@ -175,7 +175,7 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 	case ctxErr(err):
 		return err
 	case reader.CardFault(err):
-		record.Refused = err.Error()
+		record.Refused = told(err.Error())
 		r.offer = nil
 		if r.s.Secured() {
 			return errRefused
@@ -187,7 +187,7 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 		r.reopened++
 		return r.prove(ctx, offer)
 	case errors.Is(err, reader.ErrUnusableOffer):
-		record.Unsupported = err.Error()
+		record.Unsupported = told(err.Error())
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func (r *run) activeAuthentication(ctx context.Context) error {
 	record := &ActiveAuthentication{Challenge: challenge}
 	key, err := lds.DecodeDG15(raw)
 	if err != nil {
-		record.Unsupported = err.Error()
+		record.Unsupported = told(err.Error())
 		r.e.ActiveAuthentication = record
 		return nil
 	}
@@ -220,9 +220,9 @@ func (r *run) activeAuthentication(ctx context.Context) error {
 		record.Response = response
 	case errors.Is(err, reader.ErrCutShort), errors.Is(err, iso7816.ErrSecureMessaging):
 		// Cut on its way or never sound: not the same as a wrong signature.
-		record.Unsupported = err.Error()
+		record.Unsupported = told(err.Error())
 	case reader.CardFault(err) && !ctxErr(err):
-		record.Refused = err.Error()
+		record.Refused = told(err.Error())
 	default:
 		return err
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Terminal  *termauth.Credential // reads DG3 and DG4 too, where the chip lets it; nil: they are not asked for
 	Reader    string               // for the record: the reader's name and the card's ATR
 	ATR       []byte
+	Interface string      // contact, contactless, or not known
 	MaxFile   int         // octets; see reader.Options
 	Plan      reader.Plan // which data groups; the zero Plan is all
 	Kinds     Kinds       // nil: nothing is known of this kind of chip, or kept
@@ -95,7 +96,7 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 		if r.learned && reader.CardFault(err) {
 			o.Kinds.Forget(o.ATR) // it may have been what was believed of this chip
 		}
-		return nil, fmt.Errorf("read the chip: %w", err)
+		return nil, fmt.Errorf("read the chip: %w", toldError{err})
 	}
 	if o.Kinds != nil && len(o.ATR) > 0 {
 		o.Kinds.Keep(o.ATR, r.s.Learned())
@@ -106,7 +107,7 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 func newRun(t reader.Transport, o Options, events *stream, along *along, away *absences) *run {
 	r := &run{o: o, e: newEvidence(OriginChip), stream: events, along: along, away: away}
 	r.e.ReadAt = o.Now().UTC().Truncate(time.Second)
-	r.e.Reader, r.e.ATR, r.e.Plan = o.Reader, o.ATR, planText(o.Plan)
+	r.e.Reader, r.e.ATR, r.e.Interface, r.e.Plan = o.Reader, o.ATR, o.Interface, planText(o.Plan)
 	session := reader.Options{Rand: o.Rand, MaxFile: o.MaxFile, OnRead: r.onRead}
 	if o.Kinds != nil && len(o.ATR) > 0 {
 		var l reader.Learned
@@ -299,7 +300,7 @@ func (r *run) keep(f lds.File, raw []byte, err error) error {
 	case errors.Is(err, iso7816.ErrSecureMessaging) || !reader.CardFault(err) || ctxErr(err):
 		return err
 	case errors.Is(err, reader.ErrFile):
-		note(&r.e.Faulty, err.Error())
+		note(&r.e.Faulty, told(err.Error()))
 	case errors.As(err, &status):
 		if r.e.Refused == nil {
 			r.e.Refused = map[string]iso7816.StatusWord{}

@@ -3,6 +3,7 @@
 package pcsc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -341,7 +342,8 @@ func (c *Card) drop() {
 }
 
 // Rejoin waits for a card to be on the reader, again or still, and opens it
-// anew, reset. The wait ends with ctx, and survives a reader that is unplugged
+// anew, reset. One with another answer to reset is another card; with the same,
+// it may be one all the same. The wait ends with ctx, and survives a reader that is unplugged
 // and put back in the same place and a smart card service that is restarted. It
 // sleeps in SCardGetStatusChange.
 func (c *Card) Rejoin(ctx context.Context) error {
@@ -353,6 +355,7 @@ func (c *Card) Rejoin(ctx context.Context) error {
 	if c.closing {
 		return fmt.Errorf("%s: it is closed", doing)
 	}
+	atr := c.atr
 	c.drop()
 	events := make(chan Event)
 	watching, stop := context.WithCancel(ctx)
@@ -396,6 +399,9 @@ func (c *Card) Rejoin(ctx context.Context) error {
 			pc, err := c.connect()
 			if err == nil {
 				err = c.open(ctx, pc)
+			}
+			if err == nil && !bytes.Equal(c.atr, atr) {
+				return fmt.Errorf("%s: %w (its answer to reset is another)", doing, reader.ErrAnotherCard)
 			}
 			if err == nil {
 				return nil

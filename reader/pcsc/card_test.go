@@ -25,6 +25,7 @@ type desk struct {
 	count    int             // of insertions and removals
 	changed  chan struct{}   // closed with each change
 	down     bool            // the service does not run
+	foreign  bool            // the card is another
 	connect  func() error    // what Connect comes to; nil: a card
 	protocol scard.Protocol
 
@@ -52,6 +53,14 @@ func (d *desk) asked() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.calls)
+}
+
+// atr is that of the card on the desk.
+func (d *desk) atr() []byte {
+	if d.foreign {
+		return []byte{0x3B, 0x81, 0x80, 0x01, 0x80, 0x80}
+	}
+	return plastic
 }
 
 func (d *desk) change(f func()) {
@@ -106,7 +115,7 @@ func (c *deskContext) GetStatusChange(states []scard.ReaderState, wait time.Dura
 				states[i].EventState = states[i].CurrentState
 				continue
 			}
-			states[i].EventState, states[i].Atr = now, plastic
+			states[i].EventState, states[i].Atr = now, c.atr()
 			if states[i].CurrentState != now {
 				states[i].EventState |= scard.StateChanged
 				news = true
@@ -166,7 +175,7 @@ func (c deskCard) BeginTransaction() error                { return nil }
 func (c deskCard) EndTransaction(scard.Disposition) error { return nil }
 func (c deskCard) Status() (*scard.CardStatus, error) {
 	c.note("status")
-	return &scard.CardStatus{Atr: plastic}, nil
+	return &scard.CardStatus{Atr: c.atr()}, nil
 }
 
 func (c deskCard) Transmit([]byte) ([]byte, error) {
@@ -311,6 +320,13 @@ func TestRejoin(t *testing.T) {
 			person: func(d *desk) { d.put(scard.StateEmpty); at(d, 4*time.Second, func() { d.put(scard.StatePresent) }) },
 			after:  4 * time.Second,
 		},
+		"another card": {
+			person: func(d *desk) {
+				d.put(scard.StateEmpty)
+				at(d, time.Second, func() { d.change(func() { d.state, d.foreign = scard.StatePresent, true }) })
+			},
+			after: time.Second, want: reader.ErrAnotherCard,
+		},
 		"never gone": {person: func(*desk) {}},
 		"not put back": {
 			person: func(d *desk) { d.put(scard.StateEmpty) },
@@ -380,7 +396,7 @@ func TestRejoin(t *testing.T) {
 					t.Errorf("after %s: %v; want %v after %s", took, err, test.want, test.after)
 				}
 				_, err = c.Transmit(t.Context(), []byte{0, 0, 0, 0})
-				if (err == nil) != (test.want == nil) {
+				if known := test.want == nil || test.want == reader.ErrAnotherCard; (err == nil) != known {
 					t.Errorf("command after that: %v", err)
 				}
 				d.closed(t, c)
