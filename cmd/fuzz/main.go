@@ -66,7 +66,7 @@ type report struct {
 var errFinding = errors.New("a target failed")
 
 // errUsage says that the arguments are wrong.
-var errUsage = errors.New("usage: scripts/fuzz [--json] [--workers N] [MINUTES] [TARGET-PATTERN]")
+var errUsage = errors.New("usage: scripts/fuzz [--json] [--workers N] [MINUTES] [TARGET-PATTERN], or scripts/fuzz --sample [TARGET-PATTERN]")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -89,6 +89,7 @@ type settings struct {
 	pattern *regexp.Regexp
 	workers int
 	json    bool
+	sample  bool // keep a sample of what was learned, and fuzz nothing
 }
 
 func parse(args []string) (settings, error) {
@@ -97,19 +98,24 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&s.json, "json", false, "")
+	flags.BoolVar(&s.sample, "sample", false, "")
 	flags.IntVar(&s.workers, "workers", runtime.GOMAXPROCS(0), "")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 2 || s.workers < 1 {
 		return s, errUsage
 	}
-	if flags.NArg() > 0 {
-		minutes, err := strconv.ParseFloat(flags.Arg(0), 64)
+	rest := flags.Args()
+	if len(rest) > 0 && !s.sample {
+		minutes, err := strconv.ParseFloat(rest[0], 64)
 		if err != nil || !(minutes > 0 && minutes < 60*24*365) {
-			return s, fmt.Errorf("%w: %q is no number of minutes", errUsage, flags.Arg(0))
+			return s, fmt.Errorf("%w: %q is no number of minutes", errUsage, rest[0])
 		}
-		s.time = time.Duration(minutes * float64(time.Minute))
+		s.time, rest = time.Duration(minutes*float64(time.Minute)), rest[1:]
 	}
-	if flags.NArg() > 1 {
-		pattern, err := regexp.Compile(flags.Arg(1))
+	if len(rest) > 1 {
+		return s, errUsage
+	}
+	if len(rest) > 0 {
+		pattern, err := regexp.Compile(rest[0])
 		if err != nil {
 			return s, fmt.Errorf("%w: %w", errUsage, err)
 		}
@@ -135,6 +141,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cacheOf := func(t target) string { return filepath.Join(cache, "fuzz", module, filepath.FromSlash(t.Package)) }
+	if s.sample {
+		return sample(targets, cacheOf, out)
+	}
 	binaries, err := os.MkdirTemp("", "chipid-fuzz-")
 	if err != nil {
 		return fmt.Errorf("make a folder for test programs: %w", err)
@@ -154,7 +164,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			}
 		}
 		var r result
-		r, err = fuzz(ctx, t, binary, filepath.Join(cache, "fuzz", module, filepath.FromSlash(t.Package)), each, s.workers)
+		r, err = fuzz(ctx, t, binary, cacheOf(t), each, s.workers)
 		whole.Targets = append(whole.Targets, r)
 		whole.Executions += r.Executions
 		whole.Interesting += r.Interesting

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 func TestArguments(t *testing.T) {
 	for line, want := range map[string]time.Duration{
 		"": 30 * time.Minute, "5": 5 * time.Minute, "0.5 tlv": 30 * time.Second, "--json --workers 1 2": 2 * time.Minute,
+		"--sample tlv": 30 * time.Minute, "--sample 1 tlv": 0,
 		"0": 0, "-1": 0, "ten": 0, "NaN": 0, "1 (": 0, "1 a b": 0, "--workers 0": 0, "--what": 0,
 	} {
 		s, err := parse(strings.Fields(line))
@@ -33,7 +35,10 @@ func TestStopsAtTheFirstFinding(t *testing.T) {
 		"go.mod": "module " + module + "\n\ngo 1.26\n",
 		"a/a_test.go": `package a
 import "testing"
-func FuzzGood(f *testing.F) { f.Add([]byte("x")); f.Fuzz(func(t *testing.T, b []byte) {}) }
+func FuzzGood(f *testing.F) {
+	f.Add([]byte("x"))
+	f.Fuzz(func(t *testing.T, b []byte) { if len(b) > 2 { if b[0] == 'a' { t.Log("a") } } })
+}
 `,
 		"b/b_test.go": `package b
 import "testing"
@@ -83,6 +88,24 @@ func FuzzNever(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) {}) }
 	out.Reset()
 	if err := run(ctx, []string{"0.02", "Bad"}, &out, &progress); !errors.Is(err, errFinding) || !strings.Contains(out.String(), "See it again:  go test -run=FuzzBad/") {
 		t.Errorf("what was found before: %v: %s", err, &out)
+	}
+	old := filepath.Join(dir, "a/testdata/fuzz/FuzzGood/sample-old")
+	if err := os.MkdirAll(filepath.Dir(old), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, []byte("go test fuzz v1\n[]byte(\"old\")\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := run(ctx, []string{"--sample"}, &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	sampled, _ := filepath.Glob(filepath.Join(dir, "a/testdata/fuzz/FuzzGood/sample-*"))
+	if len(sampled) == 0 || slices.Contains(sampled, old) || !strings.Contains(out.String(), "b.FuzzNever: nothing was learned yet") {
+		t.Errorf("the sample is %v: %s", sampled, &out)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(dir, "b/testdata/fuzz/FuzzBad/*")); len(kept) == 0 {
+		t.Error("what failed is gone")
 	}
 	if err := run(ctx, []string{"0.02", "Nothing"}, &out, &progress); err == nil || !strings.Contains(err.Error(), "no target") {
 		t.Errorf("no target: %v", err)
