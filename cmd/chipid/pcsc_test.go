@@ -21,6 +21,11 @@ func TestBatchOnReaders(t *testing.T) {
 	pcsctest.Run(t, func(*pcsctest.Service) { runReaderScripts(t, "testdata/pcsc_batch") })
 }
 
+// TestQuirksOnReaders has both slots to itself too.
+func TestQuirksOnReaders(t *testing.T) {
+	pcsctest.Run(t, func(*pcsctest.Service) { runReaderScripts(t, "testdata/pcsc_quirks") })
+}
+
 // TestReaderScriptsWithoutService are those that need pcscd not to run.
 func TestReaderScriptsWithoutService(t *testing.T) {
 	pcsctest.Run(t, func(s *pcsctest.Service) {
