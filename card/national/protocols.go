@@ -209,6 +209,9 @@ func (p Protocols) change(profile Chip) ([]byte, lds.SecurityInfos, error) {
 	if err != nil {
 		return nil, lds.SecurityInfos{}, err
 	}
+	if p.NoPACE && p.PIN != "" {
+		return nil, infos, fmt.Errorf("%w: a PIN opens a chip by PACE, and there is to be none", ErrProtocols)
+	}
 	if len(p.PACE) == 0 && !p.NoPACE && len(p.ChipAuthentication) == 0 && !p.NoChipAuthentication && len(p.TrustPoints) == 0 {
 		return profile.CardAccess, infos, nil
 	}
@@ -238,6 +241,9 @@ func (p Protocols) change(profile Chip) ([]byte, lds.SecurityInfos, error) {
 	}
 	if len(p.ChipAuthentication) > 0 || p.NoChipAuthentication {
 		infos.ChipAuthentication = nil
+	}
+	if p.NoChipAuthentication {
+		infos.TerminalAuthentication = nil // it needs a chip that has proved itself
 	}
 	if len(p.TrustPoints) > 0 {
 		infos.TerminalAuthentication = []lds.TerminalAuthenticationInfo{{Version: 1}}

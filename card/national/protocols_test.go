@@ -178,6 +178,7 @@ func TestProtocolsRefused(t *testing.T) {
 	for name, p := range map[string]Protocols{
 		"PACE and none":             {NoPACE: true, PACE: parsePACE(t, "gm:13:aes128")},
 		"chip authentication, none": {NoChipAuthentication: true, ChipAuthentication: parseCA(t, "P-256:aes128")},
+		"a PIN without PACE":        {NoPACE: true, PIN: "123456"},
 		"one offer twice":           {PACE: parsePACE(t, "gm:13:aes128", "gm:brainpoolP256r1:aes128")},
 		"nobody may read":           {Protected: map[lds.File][]byte{lds.DG3: {0x63, 0}}},
 		"DG2 guarded":               {TrustPoints: []*cvc.Certificate{root}, Protected: map[lds.File][]byte{lds.DG2: {0x75, 0}}},
