@@ -74,3 +74,28 @@ func TestLyingLengthPast32K(t *testing.T) {
 		t.Fatalf("the length is not the one that the test is about: %d, %v", length, err)
 	}
 }
+
+// FuzzContinueFile reads files on from a beginning that the fuzzer gives, with
+// responses that it gives too.
+func FuzzContinueFile(f *testing.F) {
+	f.Add([]byte{0x61, 0x03, 1}, []byte{4, 0x61, 0x03, 1, 2, 0x90, 0x00, 3, 2, 3, 4, 0x90, 0x00})
+	f.Add([]byte{0x61, 0x84, 0x7F, 0xFF, 0xFF, 0xFF}, bytes.Repeat([]byte{1, 7, 0x90, 0x00}, 30))
+	f.Add([]byte{}, []byte{0, 0x6B, 0x00})
+	f.Fuzz(func(t *testing.T, soFar, script []byte) {
+		at := 0
+		s := NewSession(transportFunc(func(context.Context, []byte) ([]byte, error) {
+			if at >= len(script) {
+				return nil, errors.New("the script is over")
+			}
+			n := min(int(script[at])+2, len(script)-at-1)
+			at += n + 1
+			return script[at-n : at], nil
+		}), Options{})
+		for _, file := range []lds.File{lds.DG1, lds.EFDIR} {
+			raw, err := s.ContinueFile(context.Background(), file, soFar)
+			if err == nil && (len(raw) > DefaultMaxFile || len(raw) < min(len(soFar), 1)) {
+				t.Fatalf("%v has %d octets, of which %d were there", file, len(raw), len(soFar))
+			}
+		}
+	})
+}
