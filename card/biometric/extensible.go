@@ -502,3 +502,20 @@ func readCode(f Field, to *int, keep *[]Field) error {
 	*keep = append(*keep, f)
 	return nil
 }
+
+// Faces gives the images as faces, with what the record says of them in numbers:
+// for whoever wants a portrait and does not care for the standard around it.
+func (e Extensible) Faces() []Face {
+	var faces []Face
+	for _, r := range e.Representations {
+		f := Face{ImageType: fullFrontal, Image: r.Image}
+		if info, _, err := ReadInfo(r.Image); err == nil && info.Width <= 0xFFFF && info.Height <= 0xFFFF {
+			f.Width, f.Height = uint16(info.Width), uint16(info.Height)
+		}
+		if f.Format() == JPEG2000 {
+			f.DataType = dataJPEG2000
+		}
+		faces = append(faces, f)
+	}
+	return faces
+}

@@ -278,7 +278,7 @@ func (c *Chip) stored(f lds.File) *elementary {
 	case lds.EFATRInfo:
 		return &elementary{File: f, Content: c.atrInfo()}
 	case lds.EFDIR:
-		return &elementary{File: f, Content: lds.EncodeDIR(lds.EMRTDApplication())}
+		return &elementary{File: f, Content: lds.EncodeDIR(lds.Directory{Applications: []lds.Application{{ID: lds.EMRTDApplication()}}})}
 	}
 	for _, e := range c.eeprom.Files {
 		if e.File == f {

@@ -16,6 +16,8 @@ type ATRInfo struct {
 	// where the chip does not say.
 	MaxCommand, MaxResponse int
 	Unknown                 []Unknown
+
+	original original
 }
 
 const (
@@ -45,6 +47,10 @@ func (a ATRInfo) ExtendedLength() bool {
 // EncodeATRInfo writes EF.ATR/INFO: data objects one after the other, without
 // a template around them.
 func EncodeATRInfo(a ATRInfo) ([]byte, error) {
+	return written(a.original, a, DecodeATRInfo, encodeATRInfo)
+}
+
+func encodeATRInfo(a ATRInfo) ([]byte, error) {
 	var out []byte
 	if len(a.Capabilities) > 0 {
 		out = append(out, tlv.Encode(tagCapabilities, a.Capabilities)...)
@@ -66,12 +72,12 @@ func EncodeATRInfo(a ATRInfo) ([]byte, error) {
 // DecodeATRInfo reads EF.ATR/INFO.
 func DecodeATRInfo(raw []byte) (ATRInfo, error) {
 	var a ATRInfo
-	for len(raw) > 0 && raw[0] != 0 { // zeros fill the file up
-		obj, rest, err := tlv.Read(raw)
+	for left := raw; len(left) > 0 && left[0] != 0; { // zeros fill the file up
+		obj, rest, err := tlv.Read(left)
 		if err != nil {
 			return ATRInfo{}, malformed(EFATRInfo, "%v", err)
 		}
-		raw = rest
+		left = rest
 		switch obj.Tag {
 		case tagCapabilities:
 			a.Capabilities = append([]byte(nil), obj.Value...)
@@ -96,5 +102,6 @@ func DecodeATRInfo(raw []byte) (ATRInfo, error) {
 			a.Unknown = append(a.Unknown, Unknown{obj.Tag, append([]byte(nil), obj.Value...)})
 		}
 	}
+	a.original = keep(raw, a, encodeATRInfo)
 	return a, nil
 }

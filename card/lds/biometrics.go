@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chipid/card/biometric"
 	"chipid/card/tlv"
 )
 
@@ -36,6 +37,8 @@ type Biometrics struct {
 	Filler  []byte
 	Beside  []Unknown // other data objects beside the group, behind it
 	Unknown []Unknown // in the group, behind its templates
+
+	original original
 }
 
 // Template is one biometric information template: whose record follows, and
@@ -61,11 +64,15 @@ type BiometricHeader struct {
 	Unknown    []Unknown
 }
 
-// The format types of ISO/IEC JTC 1/SC 37 that travel documents use.
+// The format types of ISO/IEC JTC 1/SC 37 that travel documents use; those of
+// 39794 are of the registry of the IBIA as public decoders cite it.
 const (
 	FormatFinger19794 uint16 = 0x0007
 	FormatFace19794   uint16 = 0x0008
 	FormatIris19794   uint16 = 0x0009
+	FormatFinger39794 uint16 = 0x0028
+	FormatFace39794   uint16 = 0x002A
+	FormatIris39794   uint16 = 0x002C
 )
 
 // Biometric types and subtypes of ISO/IEC 19785-3.
@@ -93,6 +100,24 @@ func newHeader(kind, subtype byte, format uint16) BiometricHeader {
 	}
 }
 
+// NewExtensibleTemplate wraps a record of ISO/IEC 39794 with the header that
+// belongs to it, for EncodeBiometrics of data group 2, 3 or 4.
+func NewExtensibleTemplate(e biometric.Extensible) (Template, error) {
+	raw, err := biometric.EncodeExtensible(e)
+	if err != nil {
+		return Template{}, err
+	}
+	position := byte(min(max(e.Representations[0].Position, 0), 0xFF))
+	header := newHeader(TypeFace, 0, FormatFace39794)
+	switch e.Part {
+	case biometric.FingerPart:
+		header = newHeader(TypeFingerprint, fingerSubtype(position), FormatFinger39794)
+	case biometric.IrisPart:
+		header = newHeader(TypeIris, eyeSubtype(position), FormatIris39794)
+	}
+	return Template{Header: header, Record: raw, Structured: true}, nil
+}
+
 type headerField struct {
 	tag   tlv.Tag
 	value *[]byte
@@ -107,6 +132,12 @@ func (h *BiometricHeader) fields() []headerField {
 
 // EncodeBiometrics writes data group 2, 3 or 4.
 func EncodeBiometrics(f File, b Biometrics) ([]byte, error) {
+	return written(b.original, b,
+		func(raw []byte) (Biometrics, error) { return DecodeBiometrics(f, raw) },
+		func(b Biometrics) ([]byte, error) { return encodeBiometrics(f, b) })
+}
+
+func encodeBiometrics(f File, b Biometrics) ([]byte, error) {
 	if len(b.Templates) > maxInstances {
 		return nil, fmt.Errorf("%s: %d biometric templates, at most %d", f, len(b.Templates), maxInstances)
 	}
@@ -164,6 +195,7 @@ func DecodeBiometrics(f File, raw []byte) (Biometrics, error) {
 	if !found {
 		return Biometrics{}, malformed(f, "no biometric information group")
 	}
+	b.original = keep(raw, b, func(b Biometrics) ([]byte, error) { return encodeBiometrics(f, b) })
 	return b, nil
 }
 

@@ -13,6 +13,9 @@ type Common struct {
 	LDSVersion     string // "0107", "0108"
 	UnicodeVersion string // "040000"
 	Tags           []byte // as they stand, unknown ones too
+	Unknown        []Unknown
+
+	original original
 }
 
 // DataGroups lists the numbers of the data groups that the tags name.
@@ -49,13 +52,17 @@ const (
 
 // EncodeCOM writes EF.COM.
 func EncodeCOM(c Common) ([]byte, error) {
+	return written(c.original, c, DecodeCOM, encodeCOM)
+}
+
+func encodeCOM(c Common) ([]byte, error) {
 	if len(c.LDSVersion) != 4 || len(c.UnicodeVersion) != 6 {
 		return nil, fmt.Errorf("EF.COM: versions have 4 and 6 digits, not %q and %q", c.LDSVersion, c.UnicodeVersion)
 	}
 	return tlv.Encode(tlv.Tag(EFCOM.Tag()),
 		tlv.Encode(tagLDSVersion, []byte(c.LDSVersion)),
 		tlv.Encode(tagUnicodeVersion, []byte(c.UnicodeVersion)),
-		tlv.Encode(tagTagList, c.Tags)), nil
+		tlv.Encode(tagTagList, c.Tags), encodeUnknown(c.Unknown)), nil
 }
 
 // DecodeCOM reads EF.COM.
@@ -73,10 +80,13 @@ func DecodeCOM(raw []byte) (Common, error) {
 			c.UnicodeVersion = string(f.Value)
 		case tagTagList:
 			c.Tags = append([]byte(nil), f.Value...)
+		default:
+			c.Unknown = append(c.Unknown, Unknown{f.Tag, append([]byte(nil), f.Value...)})
 		}
 	}
 	if len(c.LDSVersion) != 4 || len(c.UnicodeVersion) != 6 || len(c.Tags) > 32 {
 		return Common{}, malformed(EFCOM, "a version is missing or of wrong length, or the tag list is too long")
 	}
+	c.original = keep(raw, c, encodeCOM)
 	return c, nil
 }

@@ -3,6 +3,7 @@ package lds
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"chipid/card/tlv"
 )
@@ -17,6 +18,9 @@ const tagCAR tlv.Tag = 0x42
 // authentication, the most recent first.
 type CVCA struct {
 	References []string // one or two
+	Unknown    []Unknown
+
+	original original
 }
 
 // DecodeCVCA reads EF.CVCA. It is not signed: a wrong name makes terminal
@@ -29,30 +33,41 @@ func DecodeCVCA(raw []byte) (CVCA, error) {
 		if err != nil {
 			return CVCA{}, fmt.Errorf("%s: %w: %w", EFCVCA, ErrMalformed, err)
 		}
-		if o.Tag != tagCAR || len(o.Value) == 0 || len(o.Value) > 16 || len(c.References) == 2 {
+		if rest = after; o.Tag != tagCAR {
+			if len(c.Unknown) == maxFields {
+				return CVCA{}, fmt.Errorf("%s: %w: more than %d data objects", EFCVCA, ErrMalformed, maxFields)
+			}
+			c.Unknown = append(c.Unknown, Unknown{o.Tag, bytes.Clone(o.Value)})
+			continue
+		}
+		if len(o.Value) == 0 || len(o.Value) > 16 || len(c.References) == 2 {
 			return CVCA{}, fmt.Errorf("%s: %w: data object %s of %d octets", EFCVCA, ErrMalformed, o.Tag, len(o.Value))
 		}
 		c.References = append(c.References, string(o.Value))
-		rest = after
 	}
 	if len(c.References) == 0 {
 		return CVCA{}, fmt.Errorf("%s: %w: it names no trust point", EFCVCA, ErrMalformed)
 	}
+	c.original = keep(raw, c, encodeCVCA)
 	return c, nil
 }
 
 // EncodeCVCA makes the file.
 func EncodeCVCA(c CVCA) ([]byte, error) {
+	return written(c.original, c, DecodeCVCA, encodeCVCA)
+}
+
+func encodeCVCA(c CVCA) ([]byte, error) {
 	var out []byte
 	for _, r := range c.References {
 		out = append(out, tlv.Encode(tagCAR, []byte(r))...)
 	}
+	out = append(out, encodeUnknown(c.Unknown)...)
 	if len(out) > cvcaSize {
 		return nil, fmt.Errorf("%s: %w: the references need %d octets, there are %d", EFCVCA, ErrMalformed, len(out), cvcaSize)
 	}
-	out = append(out, make([]byte, cvcaSize-len(out))...)
-	if _, err := DecodeCVCA(out); err != nil {
-		return nil, err
+	if len(c.References) == 0 || len(c.References) > 2 || slices.ContainsFunc(c.References, func(r string) bool { return r == "" || len(r) > 16 }) {
+		return nil, fmt.Errorf("%s: %w: it takes one or two references of 1 to 16 octets", EFCVCA, ErrMalformed)
 	}
-	return out, nil
+	return append(out, make([]byte, cvcaSize-len(out))...), nil
 }

@@ -16,7 +16,7 @@ import (
 // What real chips do and the decoder bears: objects that the tag list does not
 // name and names without object, empty values, dates as eight digits or as
 // four octets of BCD, tags that the standard does not know (kept), text that is
-// not UTF-8.
+// not UTF-8. What it read it can write again octet by octet (see original).
 
 // Unknown is a data object whose tag the standard does not give a meaning.
 type Unknown struct {

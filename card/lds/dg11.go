@@ -18,6 +18,8 @@ type PersonalDetails struct {
 	OtherDocuments     string
 	Custody            string
 	Unknown            []Unknown
+
+	original original
 }
 
 func (p *PersonalDetails) details() []detail {
@@ -40,6 +42,10 @@ func (p *PersonalDetails) details() []detail {
 
 // EncodeDG11 writes data group 11.
 func EncodeDG11(p PersonalDetails) ([]byte, error) {
+	return written(p.original, p, DecodeDG11, encodeDG11)
+}
+
+func encodeDG11(p PersonalDetails) ([]byte, error) {
 	return encodeDetails(DG11, p.details(), p.Unknown)
 }
 
@@ -51,5 +57,6 @@ func DecodeDG11(raw []byte) (PersonalDetails, error) {
 		return PersonalDetails{}, err
 	}
 	p.Unknown = unknown
+	p.original = keep(raw, p, encodeDG11)
 	return p, nil
 }

@@ -12,6 +12,8 @@ type DocumentDetails struct {
 	PersonalisedAt        string // YYYYMMDDhhmmss
 	PersonalisationSystem string
 	Unknown               []Unknown
+
+	original original
 }
 
 func (d *DocumentDetails) details() []detail {
@@ -30,6 +32,10 @@ func (d *DocumentDetails) details() []detail {
 
 // EncodeDG12 writes data group 12.
 func EncodeDG12(d DocumentDetails) ([]byte, error) {
+	return written(d.original, d, DecodeDG12, encodeDG12)
+}
+
+func encodeDG12(d DocumentDetails) ([]byte, error) {
 	return encodeDetails(DG12, d.details(), d.Unknown)
 }
 
@@ -41,5 +47,6 @@ func DecodeDG12(raw []byte) (DocumentDetails, error) {
 		return DocumentDetails{}, err
 	}
 	d.Unknown = unknown
+	d.original = keep(raw, d, encodeDG12)
 	return d, nil
 }

@@ -18,7 +18,8 @@ func EncodeDG2(faces ...biometric.Face) ([]byte, error) {
 	}}})
 }
 
-// DecodeDG2 reads data group 2 and gives all its faces. The images alias raw.
+// DecodeDG2 reads data group 2 and gives all its faces, be they in records of
+// ISO/IEC 19794-5 or of 39794-5. The images alias raw.
 func DecodeDG2(raw []byte) ([]biometric.Face, error) {
 	b, err := DecodeBiometrics(DG2, raw)
 	if err != nil {
@@ -26,7 +27,7 @@ func DecodeDG2(raw []byte) ([]biometric.Face, error) {
 	}
 	var faces []biometric.Face
 	for _, t := range b.Templates {
-		more, err := biometric.DecodeFaces(t.Record)
+		more, err := decodeFaces(t.Record)
 		if err != nil {
 			return nil, fmt.Errorf("DG2: %w: %w", ErrMalformed, err)
 		}
@@ -36,4 +37,12 @@ func DecodeDG2(raw []byte) ([]biometric.Face, error) {
 		return nil, malformed(DG2, "no face")
 	}
 	return faces, nil
+}
+
+// decodeFaces goes by what the record is, not by what its header says.
+func decodeFaces(record []byte) ([]biometric.Face, error) {
+	if e, err := biometric.DecodeExtensible(record); err == nil && e.Part == biometric.FacePart {
+		return e.Faces(), nil
+	}
+	return biometric.DecodeFaces(record)
 }

@@ -19,7 +19,7 @@ import (
 func FuzzDG14(f *testing.F) {
 	f.Add(doc9303.Load(f, "dg14-ca-dh-sample").Fields.Hex(f, "dg14"))
 	f.Add(doc9303.Hex(f, "6E023100"))
-	fuzzFile(f, DecodeDG14, EncodeDG14)
+	fuzzValue(f, DecodeDG14, EncodeDG14)
 }
 
 // FuzzTemplates: files of which this package takes nothing but the tag off.
@@ -69,6 +69,34 @@ func FuzzParameters(f *testing.F) {
 		}
 		if _, err := ParseDomainParameters(der); err != nil {
 			t.Fatalf("%X: %v", der, err)
+		}
+	})
+}
+
+// FuzzParametersAlgorithm: whatever a file of domain parameters holds, what is
+// made of it is one AlgorithmIdentifier, that stays as it is, or an error.
+func FuzzParametersAlgorithm(f *testing.F) {
+	f.Add(curve.BrainpoolP256r1().ExplicitParameters())
+	f.Add([]byte{6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7})
+	f.Add([]byte{0x30, 9, 2, 1, 23, 2, 1, 5, 2, 1, 11})
+	if g, ok := dh.ByDomainParameterID(0); ok {
+		der, err := g.AlgorithmIdentifier()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		algorithm, err := ParametersAlgorithm(der)
+		if err != nil {
+			return
+		}
+		again, err := ParametersAlgorithm(algorithm)
+		if err != nil || string(again) != string(algorithm) {
+			t.Fatalf("%X: %X, and then %X, %v", der, algorithm, again, err)
+		}
+		if len(der) <= 600 { // larger groups take a while to be judged
+			_, _ = ParseUnsignedParameters(algorithm)
 		}
 	})
 }

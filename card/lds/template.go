@@ -1,8 +1,10 @@
 package lds
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"chipid/card/tlv"
 )
@@ -49,4 +51,37 @@ func decodeFields(raw []byte, f File) ([]tlv.Object, error) {
 		return nil, malformed(f, "%d data objects", len(fields))
 	}
 	return fields, nil
+}
+
+// original is a file as it was read, kept where this package would write it
+// otherwise: objects in another order, empty ones, dates in BCD, lengths in a
+// longer form, padding. A value that nobody changed since is written as it was,
+// octet by octet.
+type original []byte
+
+// keep gives the original to keep of a value that was read from raw, nil where
+// it is written alike anyway.
+func keep[T any](raw []byte, value T, encode func(T) ([]byte, error)) original {
+	if again, err := encode(value); err == nil && bytes.Equal(again, raw) {
+		return nil
+	}
+	return bytes.Clone(raw)
+}
+
+// unchanged tells whether the value is still the one that was read.
+func unchanged[T any](o original, value T, decode func([]byte) (T, error)) bool {
+	if o == nil {
+		return false
+	}
+	was, err := decode(o)
+	return err == nil && reflect.DeepEqual(value, was)
+}
+
+// written gives the original of a value that nobody changed, and else what
+// encode makes of it.
+func written[T any](o original, value T, decode func([]byte) (T, error), encode func(T) ([]byte, error)) ([]byte, error) {
+	if unchanged(o, value, decode) {
+		return bytes.Clone(o), nil
+	}
+	return encode(value)
 }

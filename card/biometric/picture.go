@@ -1,0 +1,62 @@
+package biometric
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+
+	"chipid/card/biometric/jpeg2000"
+)
+
+// ErrNotShown says that a picture is of a format that is passed through and not
+// shown.
+var ErrNotShown = errors.New("pictures of this format are not shown")
+
+// Picture decodes a portrait, a signature or an eye for people to look at: JPEG,
+// JPEG 2000 as JP2 or as a bare codestream, PNG. WSQ is ErrNotShown.
+//
+// What it would unpack is bounded beforehand by the size that the header gives.
+// With ErrTruncated may come the picture as far as it could be decoded.
+func Picture(data []byte) (image.Image, error) {
+	if len(data) > maxImage {
+		return nil, fmt.Errorf("%w: more than %d MB", ErrPhotoTooLarge, maxImage>>20)
+	}
+	switch format := FormatOf(data); format {
+	case JPEG:
+		config, err := jpeg.DecodeConfig(bytes.NewReader(data))
+		return bounded(config, err, func() (image.Image, error) { return jpeg.Decode(bytes.NewReader(data)) })
+	case PNG:
+		config, err := png.DecodeConfig(bytes.NewReader(data))
+		return bounded(config, err, func() (image.Image, error) { return png.Decode(bytes.NewReader(data)) })
+	case JPEG2000:
+		m, err := jpeg2000.Decode(data)
+		switch {
+		case errors.Is(err, jpeg2000.ErrBounds):
+			return nil, fmt.Errorf("%w: %w", ErrPhotoTooLarge, err)
+		case err != nil:
+			return m, fmt.Errorf("%w: %w", ErrTruncated, err)
+		}
+		return m, nil
+	case 0:
+		return nil, fmt.Errorf("%w: it does not begin as one", ErrNotAPicture)
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrNotShown, format)
+	}
+}
+
+func bounded(config image.Config, err error, decode func() (image.Image, error)) (image.Image, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	if config.Width*config.Height > MaxPhotoPixels {
+		return nil, fmt.Errorf("%w: %d × %d pixels; at most %d million", ErrPhotoTooLarge, config.Width, config.Height, MaxPhotoPixels/1_000_000)
+	}
+	m, err := decode()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	return m, nil
+}
