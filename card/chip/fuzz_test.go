@@ -30,6 +30,7 @@ func stages(t testing.TB) (states [][]byte, h hidden) {
 		t.Fatal(err)
 	}
 	doc, secrets := document(t, wants{caCipher: iso7816.AES128, aa: key, photo: 3000, habits: []string{string(chip.NoMasterFile)}})
+	secrets.PIN, secrets.PUK = pin, puk
 	c := blank(t, chip.Options{})
 	states = append(states, c.State())
 	steps, err := perso.Script(doc, secrets, perso.ChipID)
@@ -73,6 +74,7 @@ func FuzzSequence(f *testing.F) {
 	seed(1, selectApplication, "00da006000", "00da0060066000040212345678", "00dadead00", "00b0810000", "00ca9f7f00")
 	seed(2, selectMaster, "00b09c0000", "0022c1a40f800a04007f00070202040202830102", "10860000027c0000", "10860000047c02810000")
 	seed(2, selectApplication, "0084000008", "0082000028"+"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0011223344556677"+"28", "00c0000000")
+	seed(2, "0022c1a40f800a04007f00070202040202830103", "10860000027c0000", "002c0303", "0022c1a40f800a04007f00070202040202830104", "10860000027c0000")
 	seed(2, "00b1000003540100"+"00", "00b1011c0354010000", "0cb09c000d9701008e08000000000000000000", "00a4000c000000")
 	f.Fuzz(func(t *testing.T, stage byte, data []byte) {
 		c, err := chip.Load(states[int(stage)%len(states)], seeded("fuzz"))
@@ -118,6 +120,7 @@ func FuzzSecured(f *testing.F) {
 		"11" + "002241a40c800a04007f00070202030202" + "07" + "00860000027c0000",
 		"0d" + "00a4020c020101" + "0000000000" + "09" + "00b1000004540200",
 		"06" + "10da00620100" + "05" + "00dadead00",
+		"04" + "002c0303" + "14" + "0022c1a40f800a04007f00070202040202830103" + "08" + "10860000027c0000",
 	} {
 		f.Add(unhex(f, s))
 	}
