@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"chipid/card/chip"
 )
 
 const repository = "../.."
@@ -46,7 +48,7 @@ func TestDocs(t *testing.T) {
 				if err := code.check(m[1]); err != nil {
 					t.Errorf("`%s`: %v", m[1], err)
 				}
-				if looksLikeExample(m[1]) && !examples[m[1]] {
+				if _, err := chip.HabitByName(m[1]); err != nil && looksLikeExample(m[1]) && !examples[m[1]] {
 					t.Errorf("`%s`: vectors.json has no such example", m[1])
 				}
 				for _, line := range commandLines(m[1]) {
@@ -70,6 +72,28 @@ func TestDocs(t *testing.T) {
 		if !strings.Contains(string(architecture), "`"+dir+"`") && !strings.HasPrefix(dir, "testdata") && !underWay(dir) {
 			t.Errorf("docs/architecture.md has no room %s", dir)
 		}
+	}
+}
+
+// TestDocsQuirks: the table has every quirk, in the words of the program.
+func TestDocsQuirks(t *testing.T) {
+	raw, err := os.ReadFile(repository + "/docs/protocols.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(raw), "\n## Quirks\n")
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| [^|]+ \\|").FindAllStringSubmatch(table, -1) {
+		rows[m[1]] = m[2]
+	}
+	for _, h := range chip.Habits() {
+		if about := rows[string(h.Habit)]; about != h.English {
+			t.Errorf("%s: the table says %q, the program %q", h.Habit, about, h.English)
+		}
+		delete(rows, string(h.Habit))
+	}
+	for name := range rows {
+		t.Errorf("there is no quirk %s", name)
 	}
 }
 
