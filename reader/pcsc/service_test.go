@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebfe/scard"
+
 	"chipid/reader/pcsc/pcsctest"
 )
 
@@ -110,10 +112,33 @@ func TestService(t *testing.T) {
 			t.Fatalf("list: %+v, %v", readers, err)
 		}
 
+		// Another program has the card to itself.
+		others, err := scard.EstablishContext()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := others.Connect(pcsctest.Reader1, scard.ShareExclusive, scard.ProtocolAny)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if readers, err = List(ctx); err != nil || !readers[1].InUse || readers[1].Interface != Contactless {
+			t.Errorf("list while another program has the card: %+v, %v", readers, err)
+		}
+		if card, err := Connect(ctx, ""); !errors.Is(err, ErrInUse) {
+			t.Errorf("connected to another program's card: %v, %v", card, err)
+		}
+		if err := errors.Join(theirs.Disconnect(scard.LeaveCard), others.Release()); err != nil {
+			t.Error(err)
+		}
+
 		card, err := Connect(ctx, "")
 		if err != nil {
 			t.Fatal(err)
 		}
+		if card.Interface() != Contactless {
+			t.Errorf("interface %q", card.Interface())
+		}
+		t.Logf("vpcd says that it takes %d octets in an APDU", card.MaxAPDU())
 		if card.Reader() != pcsctest.Reader1 || !bytes.Equal(card.ATR(), plasticATR) {
 			t.Errorf("connected to %q, ATR %X", card.Reader(), card.ATR())
 		}
