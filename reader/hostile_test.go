@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
@@ -73,6 +75,30 @@ func TestLyingLengthPast32K(t *testing.T) {
 	if _, _, length, err := tlv.Header([]byte{0x53, 0x84, 0x7F, 0xFF, 0xFF, 0xFF}); err != nil || length != 1<<31-1 {
 		t.Fatalf("the length is not the one that the test is about: %d, %v", length, err)
 	}
+}
+
+// A chip that takes a second for each octet, and a caller that has set no
+// deadline: the session has one of its own. The clock is not the real one.
+func TestSessionHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip := NewChipTransport(&sloppyChip{application: map[uint16][]byte{lds.DG2.ID(): file(lds.DG2, 30_000)}})
+		s := NewSession(transportFunc(func(ctx context.Context, command []byte) ([]byte, error) {
+			answer, err := chip.Transmit(ctx, command)
+			time.Sleep(time.Duration(len(answer)) * time.Second)
+			return answer, err
+		}), Options{})
+		start := time.Now()
+		if err := s.SelectApplication(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.ReadFile(context.Background(), lds.DG2)
+		if !errors.Is(err, ErrTooSlow) || CardFault(err) {
+			t.Errorf("the read ends with %v", err)
+		}
+		if took := time.Since(start); took < maxWait || took > maxWait+5*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // FuzzContinueFile reads files on from a beginning that the fuzzer gives, with

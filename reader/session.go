@@ -205,6 +205,9 @@ func (s *Session) transmit(ctx context.Context, c iso7816.Command) (iso7816.Resp
 	if s.traffic.APDUs >= maxAPDUs || s.traffic.BytesIn >= maxSession {
 		return iso7816.Response{}, fmt.Errorf("%d commands, %d octets received: %w", s.traffic.APDUs, s.traffic.BytesIn, ErrBounds)
 	}
+	if s.busy >= maxWait {
+		return iso7816.Response{}, fmt.Errorf("%d commands took %v: %w", s.traffic.APDUs, s.busy.Round(time.Second), ErrTooSlow)
+	}
 	start := time.Now()
 	response, err := s.transport.Transmit(ctx, command)
 	s.busy += time.Since(start)

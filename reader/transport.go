@@ -14,6 +14,7 @@ package reader
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Transport carries one command APDU to a card and brings the response APDU
@@ -74,11 +75,16 @@ type Traffic struct {
 
 // Bounds that no card can talk a session out of.
 const (
-	DefaultMaxFile = 64 << 10 // octets a file may have, unless Options say more
-	HardMaxFile    = 1 << 20  // more than Options can allow
-	maxSession     = 8 << 20  // octets a session takes from a card in all
-	maxAPDUs       = 100_000  // exchanges of one session
+	DefaultMaxFile = 64 << 10         // octets a file may have, unless Options say more
+	HardMaxFile    = 1 << 20          // more than Options can allow
+	maxSession     = 8 << 20          // octets a session takes from a card in all
+	maxAPDUs       = 100_000          // exchanges of one session
+	maxWait        = 10 * time.Minute // for its answers, where no deadline of the caller's is shorter
 )
 
 // ErrBounds says that a card claims or sends more than a session will take.
 var ErrBounds = errors.New("the card sends more than any real one does")
+
+// ErrTooSlow says that a card has kept a session waiting for longer than any
+// real one takes for all that can be asked of it.
+var ErrTooSlow = errors.New("the card answers too slowly: take it off, put it back and try again")
