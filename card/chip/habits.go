@@ -588,12 +588,16 @@ const hostileAfter = 8
 func hostileHabits() []habit {
 	const smClause = "Doc 9303-11 §9.8"
 	const tlvClause = "ISO/IEC 7816-4 §5.2"
-	endless := bytes.Repeat([]byte{0x04, 0x01, 0xAA}, 100_000)
-	nested := func(tag byte, depth int) []byte {
-		out := []byte{0x05, 0x00}
+	endless := func() []byte { return bytes.Repeat([]byte{0x04, 0x01, 0xAA}, 100_000) }
+	// From the inside out, and turned around in the end.
+	nested := func(tag tlv.Tag, depth int) []byte {
+		out := []byte{0x00, 0x05}
 		for range depth {
-			out = tlv.Encode(tlv.Tag(tag), out)
+			header := tlv.AppendHeader(nil, tag, len(out))
+			slices.Reverse(header)
+			out = append(out, header...)
 		}
+		slices.Reverse(out)
 		return out
 	}
 	protected := func(change func(c *Chip, response []byte) []byte) func(*Chip, []byte, []byte) []byte {
@@ -615,11 +619,11 @@ func hostileHabits() []habit {
 	}
 	return []habit{
 		row("atr-info-endless", 10, tlvClause, "has an EF.ATR/INFO of 300 KB", "EF.ATR/INFO dài 300 KB").
-			onFile(lds.EFATRInfo, func([]byte) []byte { return endless }),
+			onFile(lds.EFATRInfo, func([]byte) []byte { return endless() }),
 		row("sod-claims-2gb", 10, tlvClause, "has an EF.SOD that claims 2 GB", "EF.SOD khai dài 2 GB").onFile(lds.EFSOD, claims(math.MaxInt32)),
 		row("com-claims-2gb", 10, tlvClause, "has an EF.COM that claims 2 GB", "EF.COM khai dài 2 GB").onFile(lds.EFCOM, claims(math.MaxInt32)),
 		row("dg2-claims-16mb", 10, tlvClause, "has a DG2 that claims 16 MB and goes on without end", "DG2 khai dài 16 MB và không có điểm cuối").
-			onFile(lds.DG2, func(content []byte) []byte { return claims(1 << 24)(append(slices.Clone(content), endless...)) }),
+			onFile(lds.DG2, func(content []byte) []byte { return claims(1 << 24)(append(slices.Clone(content), endless()...)) }),
 		row("sod-nested", 10, tlvClause, "has an EF.SOD nested 3000 deep", "EF.SOD lồng nhau 3000 tầng").
 			onFile(lds.EFSOD, func([]byte) []byte { return tlv.Encode(tlv.Tag(lds.EFSOD.Tag()), nested(0x30, 3000)) }),
 		row("card-access-nested", 10, tlvClause, "has an EF.CardAccess nested 3000 deep", "EF.CardAccess lồng nhau 3000 tầng").
