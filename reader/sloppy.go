@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
@@ -72,38 +73,43 @@ var headers = [...]int{6, 4}
 
 // readStart reads the first octets of a file, up to want. How long the file is
 // is not known yet: a chip that refuses may mean that want is too much for it,
-// or that it reaches beyond the end. The header settles that.
+// or that it reaches beyond the end. What is given in the end settles that.
 func (s *Session) readStart(ctx context.Context, f lds.File, at position, want int) ([]byte, error) {
 	sized := f.Tag() != 0
-	asked := want
 	if s.exactEnd && sized {
-		asked = min(want, headers[0])
+		want = min(want, headers[0])
 	}
-	first, err := s.readOnce(ctx, at, asked)
+	first, err := s.readOnce(ctx, at, want)
 	if !lengthRefused(first, err) {
-		return first[:min(len(first), asked)], err
+		return first[:min(len(first), want)], err
 	}
-	refused := err
+	refused, refusedAt := err, want
 	tries := headers[:]
-	if n := rightLength(err); n > 0 {
-		tries = append([]int{n}, tries...)
+	switch n := rightLength(err); {
+	case n > 0:
+		tries = slices.Concat([]int{n}, tries)
+	case err == nil, hasStatus(err, iso7816.SWWrongLength):
+		tries = slices.Concat(fallbackPieces[:2], tries)
 	}
 	if !sized {
-		tries = append(tries, 1) // readToEnd goes on from there
+		tries = slices.Concat(tries, []int{1}) // readToEnd goes on from there
 	}
 	for _, smaller := range tries {
-		if smaller >= asked {
+		if smaller >= refusedAt {
 			continue
 		}
-		if first, err = s.readOnce(ctx, at, smaller); err != nil && !lengthRefused(first, err) {
+		first, err = s.readOnce(ctx, at, smaller)
+		if lengthRefused(first, err) {
+			refusedAt = smaller
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
-		if err != nil || len(first) == 0 {
-			continue
-		}
 		first = first[:min(len(first), smaller)]
-		if _, header, length, e := tlv.Header(first); e == nil && sized && length < want-header {
-			s.exactEnd = true
+		if _, header, length, e := tlv.Header(first); e == nil && sized && length < refusedAt-header {
+			// All that was refused reached beyond the end.
+			s.exactEnd = s.exactEnd || smaller <= headers[0] || length == smaller-header
 		}
 		return first, nil
 	}
@@ -160,7 +166,7 @@ func (s *Session) readPiece(ctx context.Context, at position, want int) ([]byte,
 	}
 	tries := fallbackPieces[:]
 	if n := rightLength(err); n > 0 {
-		tries = append([]int{n}, tries...)
+		tries = slices.Concat([]int{n}, tries)
 	}
 	for _, smaller := range tries {
 		if smaller >= want || !tooMany() {
