@@ -1,7 +1,6 @@
 package artwork
 
 import (
-	"bytes"
 	"fmt"
 	"image"
 	"image/color"
@@ -10,6 +9,7 @@ import (
 	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
 
+	"chipid/card/biometric"
 	"chipid/card/national"
 )
 
@@ -51,9 +51,9 @@ type Card struct {
 	title       string
 }
 
-// New lays out the two sides of a card. portrait is a JPEG file.
+// New lays out the two sides of a card. portrait is a JPEG or JPEG 2000 file.
 func New(face national.CardFace, portrait []byte, fonts *Fonts) (*Card, error) {
-	picture, _, err := image.Decode(bytes.NewReader(portrait))
+	picture, err := biometric.Picture(portrait)
 	if err != nil {
 		return nil, fmt.Errorf("artwork: the portrait is no picture: %w", err)
 	}

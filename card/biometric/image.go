@@ -127,6 +127,26 @@ func walkJPEG(data []byte, visit func(marker byte, segment []byte)) (int, error)
 	}
 }
 
+// carriesBoxes tells whether a JP2 file has boxes besides those that a picture
+// needs: XML, UUID (where Exif goes) and the like.
+func carriesBoxes(data []byte) bool {
+	for at := 0; len(data)-at >= 8 && bytes.HasPrefix(data, jp2Start); {
+		length := uint64(binary.BigEndian.Uint32(data[at:]))
+		switch string(data[at+4 : at+8]) {
+		case "jP  ", "ftyp", "jp2h":
+		case "jp2c":
+			return length != 0 && length < uint64(len(data)-at)
+		default:
+			return true
+		}
+		if length < 8 || length > uint64(len(data)-at) {
+			return true
+		}
+		at += int(length)
+	}
+	return false
+}
+
 // findCodestream walks the boxes of a JP2 file (ISO/IEC 15444-1 annex I) to
 // the contiguous codestream and gives its first octet and the one behind.
 func findCodestream(data []byte) (start, end int, err error) {

@@ -9,6 +9,8 @@ import (
 	"image/jpeg"
 
 	"golang.org/x/image/draw"
+
+	"chipid/card/biometric/jpeg2000"
 )
 
 // Format is how a picture is encoded.
@@ -37,12 +39,15 @@ func (f Format) String() string {
 	return fmt.Sprintf("Format(%d)", int(f))
 }
 
-// Extension is the usual file name extension, with its dot.
-func (f Format) Extension() string {
-	switch f {
+// Extension is the usual file name extension of a picture, with its dot.
+func Extension(data []byte) string {
+	switch FormatOf(data) {
 	case JPEG:
 		return ".jpg"
 	case JPEG2000:
+		if bytes.HasPrefix(data, codestreamStart) {
+			return ".j2k"
+		}
 		return ".jp2"
 	case WSQ:
 		return ".wsq"
@@ -72,12 +77,12 @@ var (
 	ErrPhotoTooLarge = errors.New("the photo is too large")
 	ErrPhotoTooSmall = errors.New("the photo is too small")
 	ErrPhotoShape    = errors.New("the photo is too wide or too narrow for a portrait")
-	ErrNotAPicture   = errors.New("the file is not a JPEG picture")
+	ErrNotAPicture   = errors.New("the file is not a JPEG or JPEG 2000 picture")
 	ErrTruncated     = errors.New("the picture is cut off or damaged")
 )
 
-// CheckPhoto says whether data may become somebody's portrait: a whole JPEG of
-// bearable size. It unpacks the picture, since a picture whose second half is
+// CheckPhoto says whether data may become somebody's portrait: a whole JPEG or
+// JPEG 2000 of bearable size. It unpacks the picture, since a picture whose second half is
 // missing looks good until then; what it would unpack is bounded beforehand by
 // the size that the header gives.
 func CheckPhoto(data []byte) (Info, error) {
@@ -92,30 +97,36 @@ func decodePhoto(data []byte) (Info, image.Image, error) {
 	if len(data) == 0 {
 		return Info{}, nil, fmt.Errorf("%w: it is empty", ErrNotAPicture)
 	}
-	switch FormatOf(data) {
+	info := Info{Format: FormatOf(data)}
+	var err error
+	switch info.Format {
 	case JPEG:
+		var config image.Config
+		config, err = jpeg.DecodeConfig(bytes.NewReader(data))
+		info.Width, info.Height = config.Width, config.Height
 	case JPEG2000:
-		return Info{}, nil, fmt.Errorf("%w: it is JPEG 2000; save it as JPEG", ErrNotAPicture)
+		info.Width, info.Height, err = jpeg2000.Config(data)
+		if errors.Is(err, jpeg2000.ErrBounds) {
+			return Info{}, nil, fmt.Errorf("%w: %w", ErrPhotoTooLarge, err)
+		}
 	default:
 		return Info{}, nil, fmt.Errorf("%w: it does not begin as one", ErrNotAPicture)
 	}
-	config, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return Info{}, nil, fmt.Errorf("%w: %w", ErrTruncated, err)
 	}
-	info := Info{Format: JPEG, Width: config.Width, Height: config.Height}
 	switch {
-	case int64(config.Width)*int64(config.Height) > MaxPhotoPixels:
-		return info, nil, fmt.Errorf("%w: %d × %d pixels; at most %d million", ErrPhotoTooLarge, config.Width, config.Height, MaxPhotoPixels/1_000_000)
-	case config.Width < MinPhotoWidth || config.Height < MinPhotoHeight:
-		return info, nil, fmt.Errorf("%w: %d × %d pixels; at least %d × %d", ErrPhotoTooSmall, config.Width, config.Height, MinPhotoWidth, MinPhotoHeight)
+	case int64(info.Width)*int64(info.Height) > MaxPhotoPixels:
+		return info, nil, fmt.Errorf("%w: %d × %d pixels; at most %d million", ErrPhotoTooLarge, info.Width, info.Height, MaxPhotoPixels/1_000_000)
+	case info.Width < MinPhotoWidth || info.Height < MinPhotoHeight:
+		return info, nil, fmt.Errorf("%w: %d × %d pixels; at least %d × %d", ErrPhotoTooSmall, info.Width, info.Height, MinPhotoWidth, MinPhotoHeight)
 	}
-	if config.Height > 3*config.Width || config.Width > 2*config.Height {
-		return info, nil, fmt.Errorf("%w: %d × %d pixels", ErrPhotoShape, config.Width, config.Height)
+	if info.Height > 3*info.Width || info.Width > 2*info.Height {
+		return info, nil, fmt.Errorf("%w: %d × %d pixels", ErrPhotoShape, info.Width, info.Height)
 	}
-	picture, err := jpeg.Decode(bytes.NewReader(data))
+	picture, err := Picture(data)
 	if err != nil {
-		return info, nil, fmt.Errorf("%w: %w", ErrTruncated, err)
+		return info, nil, err
 	}
 	return info, picture, nil
 }
@@ -134,7 +145,7 @@ var ChipPhoto = Fit{Width: 413, Height: 531, Bytes: 20 << 10}
 const lowestQuality = 40
 
 // FitPhoto gives data itself where it fits already, or else the picture scaled
-// down and encoded anew, at the best quality that fits. All metadata goes: a
+// down and encoded anew as JPEG, at the best quality that fits. All metadata goes: a
 // phone's photo tells where it was taken.
 func FitPhoto(data []byte, fit Fit) ([]byte, error) {
 	info, picture, err := decodePhoto(data)
@@ -189,8 +200,12 @@ func encodeWithin(picture image.Image, limit int) (best []byte, ok bool, err err
 	return best, best != nil, nil
 }
 
-// carriesMetadata tells of segments APP1 to APP15 (Exif, XMP, …) and comments.
+// carriesMetadata tells of segments APP1 to APP15 (Exif, XMP, …) and comments in
+// a JPEG, and of boxes in a JP2 file that no decoder needs.
 func carriesMetadata(data []byte) bool {
+	if FormatOf(data) == JPEG2000 {
+		return carriesBoxes(data)
+	}
 	found := false
 	_, _ = walkJPEG(data, func(marker byte, _ []byte) {
 		found = found || marker > app0 && marker <= app15 || marker == comment

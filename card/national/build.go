@@ -47,7 +47,7 @@ const rsaBits = 2048
 type BuildOptions struct {
 	Profile Profile
 	Person  Person
-	Photo   []byte // JPEG; made to fit the chip where it does not
+	Photo   []byte // JPEG or JPEG 2000; made to fit the chip where it does not
 	// The document signer.
 	Certificate *cert.Certificate
 	Signer      crypto.Signer

@@ -15,7 +15,7 @@ func PhotoFault(err error) FieldError {
 		{biometric.ErrPhotoTooLarge, "too-large", "ảnh quá lớn: tối đa 8 MB và 40 triệu điểm ảnh", "the photo is too large: at most 8 MB and 40 million pixels"},
 		{biometric.ErrPhotoTooSmall, "too-small", "ảnh quá nhỏ: tối thiểu 120 × 160 điểm ảnh", "the photo is too small: at least 120 × 160 pixels"},
 		{biometric.ErrPhotoShape, "shape", "ảnh quá dài hoặc quá hẹp so với ảnh chân dung", "the photo is too wide or too narrow for a portrait"},
-		{biometric.ErrNotAPicture, "not-a-picture", "tệp ảnh không phải là ảnh JPEG", "the photo is not a JPEG picture"},
+		{biometric.ErrNotAPicture, "not-a-picture", "tệp ảnh không phải là ảnh JPEG hoặc JPEG 2000", "the photo is not a JPEG or JPEG 2000 picture"},
 		{biometric.ErrTruncated, "damaged", "ảnh bị cắt cụt hoặc hỏng", "the photo is cut off or damaged"},
 	} {
 		if errors.Is(err, known.err) {

@@ -46,7 +46,7 @@ the passphrase opens. The photo is made to fit the chip.
 		Args: exactArgs("APPLICANT.json"),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&photo, "photo", "", "portrait, a JPEG file")
+	flags.StringVar(&photo, "photo", "", "portrait, a JPEG or JPEG 2000 file")
 	flags.StringVar(&pki, "pki", "PKI", "folder of the authority that signs")
 	flags.StringVar(&out, "out", "", "folder to make")
 	flags.StringVar(&profile, "profile", "vn", "kind of card: vn or utopia")

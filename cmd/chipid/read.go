@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"chipid/card/biometric"
 	"chipid/card/mrz"
 	"chipid/card/national"
 	"chipid/pki/durable"
@@ -83,6 +82,10 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err := flags.trace.check(); err != nil {
 			return err
 		}
+		form, err := flags.export.check(a, flags.policy.Plan)
+		if err != nil {
+			return err
+		}
 		if flags.chip != "" && flags.reader != "" {
 			return usageErrorf("give either --reader or --chip, not both")
 		}
@@ -127,7 +130,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
 		options := inspect.Options{
 			Passwords: passwords, Rand: a.rand, Now: a.now, Challenge: flags.policy.Challenge, Reader: card.name, ATR: card.atr,
-			Interface: card.way, Terminal: terminal, Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar), Rejoin: flags.rejoin,
+			Interface: card.way, Program: program(), Terminal: terminal, Plan: flags.policy.Plan, Events: flags.tellEvents(a, bar), Rejoin: flags.rejoin,
 		}
 		remembered := flags.kinds(a)
 		if remembered != nil {
@@ -152,7 +155,8 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.out != "" {
 			unsaved = errors.Join(saveRead(flags.out, evidence), untraced)
 		}
-		if err := a.tellReport(report, store); unsaved == nil {
+		err = a.tellReport(report, store)
+		if err = a.withExport(err, a.export(form, flags.export.to, evidence, report)); unsaved == nil {
 			return err
 		}
 		return a.told(unsaved,
@@ -180,6 +184,7 @@ type readFlags struct {
 	reader, chip, trust, out, challenge   string
 	can, mrz, document, birth, expiry, id string
 	trace                                 traceFlags
+	export                                exportFlags
 	timeout, rejoin                       time.Duration
 	policy                                inspect.Policy
 	planFlags
@@ -198,6 +203,7 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
 	flags.StringVar(&f.out, "out", "", "new folder to keep everything in that was read")
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
+	f.export.register(cmd)
 	f.trace.register(cmd, "new file for every command and answer, without personal data", "with --trace: record every octet, personal data too")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give the card up after this long")
 	flags.DurationVar(&f.rejoin, "rejoin", 10*time.Second, "wait this long for a card that was taken away in the middle; 0: not at all")
@@ -331,15 +337,10 @@ func (a *app) openCard(ctx context.Context, selector, chip string) (*openedCard,
 	return &openedCard{Transport: reader.NewChipTransport(f), name: softwareChip + filepath.Base(chip), atr: f.ATR(), close: f.Err}, nil
 }
 
-// saveRead keeps the evidence, the raw files and the portrait.
+// saveRead keeps the evidence, the raw files and the pictures.
 func saveRead(dir string, e *inspect.Evidence) error {
 	if err := inspect.SaveEvidence(dir, e); err != nil {
 		return err
 	}
-	picture, err := inspect.Portrait(e.Document())
-	if err != nil {
-		return nil // told as a problem of the document
-	}
-	ext := biometric.FormatOf(picture).Extension()
-	return durable.WriteFile(filepath.Join(dir, "photo"+ext), picture, 0o600)
+	return savePictures(dir, e.Document())
 }

@@ -29,6 +29,7 @@ type Fields struct {
 	MRZ            []string         `json:"mrz,omitempty"`          // its lines
 	Holder         *national.Person `json:"holder,omitempty"`       // with DG11, DG12, DG13, in the holder's own letters
 	Photo          *Photo           `json:"photo,omitempty"`
+	Contents       []Content        `json:"contents,omitempty"` // what data groups of pictures, biometrics and features hold
 	Problems       []string         `json:"problems,omitempty"` // files that could not be decoded, and why
 
 	mrz *mrz.Info
@@ -82,6 +83,7 @@ func readFields(doc *lds.Document, at time.Time) *Fields {
 			f.Photo.Width, f.Photo.Height = info.Width, info.Height
 		}
 	}
+	f.Contents = Contents(doc)
 	return f
 }
 

@@ -274,10 +274,10 @@ func (d *decoder) readSIZ(s []byte, octets int) error {
 		return fmt.Errorf("%w: %d components", ErrUnsupported, n)
 	}
 	d.tilesX, d.tilesY = ceilDiv(d.x1-d.tx0, d.tw), ceilDiv(d.y1-d.ty0, d.th)
-	if d.tilesX*d.tilesY > 0xFFFF {
+	if int64(d.tilesX)*int64(d.tilesY) > 0xFFFF {
 		return malformed("%d × %d tiles", d.tilesX, d.tilesY)
 	}
-	samples := 0
+	samples := int64(0)
 	d.components = make([]component, n)
 	for i := range d.components {
 		b := s[36+3*i:]
@@ -293,15 +293,15 @@ func (d *decoder) readSIZ(s []byte, octets int) error {
 		if w <= 0 || h <= 0 {
 			return malformed("component %d has no samples", i)
 		}
-		samples += w * h
+		samples += int64(w) * int64(h)
 	}
 	// What is drawn has the finest sampling of any component in each direction.
 	w, h := d.size()
-	samples = max(samples, n*w*h)
+	samples = max(samples, int64(n)*int64(w)*int64(h))
 	if samples > maxSamples {
 		return fmt.Errorf("%w: %d × %d pixels", ErrBounds, w, h)
 	}
-	if samples > freeSamples && samples/samplesPerOctet > octets {
+	if samples > freeSamples && samples/samplesPerOctet > int64(octets) {
 		return fmt.Errorf("%w: %d × %d pixels out of %d octets", ErrBounds, w, h, octets)
 	}
 	return nil

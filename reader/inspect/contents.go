@@ -1,0 +1,157 @@
+package inspect
+
+import (
+	"fmt"
+
+	"chipid/card/biometric"
+	"chipid/card/lds"
+)
+
+// Content says what a data group holds that is not shown as text: pictures and
+// records of biometrics, by standard, format and size. No picture and nothing
+// about the holder is in it.
+type Content struct {
+	File string `json:"file"`
+	// Of data groups 2, 3 and 4: their biometric records.
+	Records []biometric.Description `json:"records,omitempty"`
+	// Of data groups 5 and 7: their pictures.
+	Pictures []biometric.ImageDescription `json:"pictures,omitempty"`
+	// Of the others: how many data objects, and how many octets that are none.
+	Objects int      `json:"objects,omitempty"`
+	Bytes   int      `json:"bytes,omitempty"`
+	Notes   []string `json:"notes,omitempty"` // what is odd about it
+}
+
+// Images counts the images of a data group.
+func (c Content) Images() int {
+	n := len(c.Pictures)
+	for _, r := range c.Records {
+		n += len(r.Images)
+	}
+	return n
+}
+
+// contentReaders are the data groups that Contents looks into.
+var contentReaders = []struct {
+	file lds.File
+	read func(raw []byte, c *Content) error
+}{
+	{lds.DG2, biometricContent(lds.DG2)},
+	{lds.DG3, biometricContent(lds.DG3)},
+	{lds.DG4, biometricContent(lds.DG4)},
+	{lds.DG5, displayedContent(lds.DecodeDG5)},
+	{lds.DG6, opaqueContent},
+	{lds.DG7, displayedContent(lds.DecodeDG7)},
+	{lds.DG8, featureContent(lds.DecodeDG8)},
+	{lds.DG9, featureContent(lds.DecodeDG9)},
+	{lds.DG10, featureContent(lds.DecodeDG10)},
+	{lds.DG16, personsContent},
+}
+
+// Contents describes the data groups of a document that hold pictures,
+// biometrics, features or persons to notify. One that cannot be read is
+// described by a note.
+func Contents(doc *lds.Document) []Content {
+	var all []Content
+	for _, r := range contentReaders {
+		raw, ok := doc.Get(r.file)
+		if !ok {
+			continue
+		}
+		c := Content{File: r.file.String()}
+		if err := r.read(raw, &c); err != nil {
+			c.Notes = append(c.Notes, err.Error())
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func biometricContent(f lds.File) func([]byte, *Content) error {
+	return func(raw []byte, c *Content) error {
+		b, err := lds.DecodeBiometrics(f, raw)
+		if err != nil {
+			return err
+		}
+		for i, t := range b.Templates {
+			d, _, err := biometric.Describe(t.Record)
+			if err != nil {
+				c.Notes = append(c.Notes, fmt.Sprintf("%s: record %d: %v", f, i+1, err))
+				continue
+			}
+			if d.Lengths != "" {
+				c.Notes = append(c.Notes, fmt.Sprintf("%s: record %d: %s", f, i+1, d.Lengths))
+			}
+			c.Records = append(c.Records, d)
+		}
+		return nil
+	}
+}
+
+func displayedContent(decode func([]byte) (lds.Displayed, error)) func([]byte, *Content) error {
+	return func(raw []byte, c *Content) error {
+		d, err := decode(raw)
+		for _, p := range d.Pictures {
+			c.Pictures = append(c.Pictures, biometric.DescribeImage(p))
+		}
+		return err
+	}
+}
+
+func featureContent(decode func([]byte) (lds.Features, error)) func([]byte, *Content) error {
+	return func(raw []byte, c *Content) error {
+		f, err := decode(raw)
+		c.Objects, c.Bytes = len(f.Objects), len(f.Opaque)
+		return err
+	}
+}
+
+func opaqueContent(raw []byte, c *Content) error {
+	content, err := lds.DecodeDG6(raw)
+	c.Bytes = len(content)
+	return err
+}
+
+func personsContent(raw []byte, c *Content) error {
+	contacts, err := lds.DecodeDG16(raw)
+	c.Objects = len(contacts.Persons)
+	return err
+}
+
+// NamedPicture is a picture of a document with a name for its file.
+type NamedPicture struct {
+	Name string // photo, printed-portrait, signature; with a number from the second on
+	Data []byte
+}
+
+// Pictures gives the pictures that are there for people to see, as they are on
+// the chip: the portrait of data group 2, what is printed by data groups 5 and
+// 7. Fingers and irises are not among them.
+func Pictures(doc *lds.Document) []NamedPicture {
+	var all []NamedPicture
+	if picture, err := Portrait(doc); err == nil {
+		all = append(all, NamedPicture{"photo", picture})
+	}
+	for _, g := range []struct {
+		file   lds.File
+		name   string
+		decode func([]byte) (lds.Displayed, error)
+	}{{lds.DG5, "printed-portrait", lds.DecodeDG5}, {lds.DG7, "signature", lds.DecodeDG7}} {
+		raw, ok := doc.Get(g.file)
+		if !ok {
+			continue
+		}
+		d, err := g.decode(raw)
+		if err != nil {
+			continue // told by Contents
+		}
+		for i, p := range d.Pictures {
+			name := g.name
+			if i > 0 {
+				name = fmt.Sprintf("%s-%d", g.name, i+1)
+			}
+			all = append(all, NamedPicture{name, p})
+		}
+	}
+	return all
+}
