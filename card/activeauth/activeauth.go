@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"strings"
 
 	"filippo.io/bigmod"
 
@@ -67,24 +68,42 @@ func InternalAuthenticate(challenge []byte, extended bool) iso7816.Command {
 // elliptic curve key without it, which the standard forbids and the field has,
 // is tried with each of the standard's hashes.
 func Verify(pub crypto.PublicKey, info *lds.ActiveAuthenticationInfo, challenge, response []byte) error {
-	if len(challenge) != ChallengeSize {
-		return fmt.Errorf("active authentication: challenge of %d octets, not %d", len(challenge), ChallengeSize)
-	}
-	switch pub := pub.(type) {
-	case *rsa.PublicKey:
-		return verifyRSA(pub, challenge, response)
-	case *curve.PublicKey:
-		return verifyECDSA(pub, info, challenge, response)
-	}
-	return fmt.Errorf("%w: key of type %T", ErrUnsupported, pub)
+	_, err := Algorithm(pub, info, challenge, response)
+	return err
 }
 
-func verifyECDSA(pub *curve.PublicKey, info *lds.ActiveAuthenticationInfo, challenge, response []byte) error {
+// Algorithm verifies as Verify does, and names the algorithm of the signature
+// for whoever is to verify it elsewhere: ECDSA-SHA256, for the octets r ‖ s or
+// SEQUENCE { r, s }; ISO9796-2-SHA256, for RSA with message recovery.
+func Algorithm(pub crypto.PublicKey, info *lds.ActiveAuthenticationInfo, challenge, response []byte) (string, error) {
+	if len(challenge) != ChallengeSize {
+		return "", fmt.Errorf("active authentication: challenge of %d octets, not %d", len(challenge), ChallengeSize)
+	}
+	var hash crypto.Hash
+	var scheme string
+	var err error
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		scheme = "ISO9796-2"
+		hash, err = verifyRSA(pub, challenge, response)
+	case *curve.PublicKey:
+		scheme = "ECDSA"
+		hash, err = verifyECDSA(pub, info, challenge, response)
+	default:
+		err = fmt.Errorf("%w: key of type %T", ErrUnsupported, pub)
+	}
+	if err != nil {
+		return "", err
+	}
+	return scheme + "-" + strings.ReplaceAll(hash.String(), "-", ""), nil
+}
+
+func verifyECDSA(pub *curve.PublicKey, info *lds.ActiveAuthenticationInfo, challenge, response []byte) (crypto.Hash, error) {
 	hashes := []crypto.Hash{crypto.SHA256, crypto.SHA1, crypto.SHA224, crypto.SHA384, crypto.SHA512}
 	if info != nil {
 		hash, ok := info.Hash()
 		if !ok {
-			return fmt.Errorf("%w: signature algorithm %v", ErrUnsupported, info.SignatureAlgorithm)
+			return 0, fmt.Errorf("%w: signature algorithm %v", ErrUnsupported, info.SignatureAlgorithm)
 		}
 		hashes = []crypto.Hash{hash}
 	}
@@ -92,10 +111,10 @@ func verifyECDSA(pub *curve.PublicKey, info *lds.ActiveAuthenticationInfo, chall
 		digest := sum(hash, challenge)
 		// The standard wants r ‖ s; chips exist that give SEQUENCE { r, s }.
 		if curve.VerifyPlain(pub, digest, response) || curve.Verify(pub, digest, response) {
-			return nil
+			return hash, nil
 		}
 	}
-	return fmt.Errorf("%w (ECDSA over %s)", ErrSignature, pub.Curve)
+	return 0, fmt.Errorf("%w (ECDSA over %s)", ErrSignature, pub.Curve)
 }
 
 func sum(hash crypto.Hash, parts ...[]byte) []byte {
@@ -123,14 +142,14 @@ func checkRSA(pub *rsa.PublicKey) error {
 	return nil
 }
 
-func verifyRSA(pub *rsa.PublicKey, challenge, response []byte) error {
+func verifyRSA(pub *rsa.PublicKey, challenge, response []byte) (crypto.Hash, error) {
 	if err := checkRSA(pub); err != nil {
-		return err
+		return 0, err
 	}
 	size := pub.Size()
 	s := new(big.Int).SetBytes(response)
 	if len(response) != size || s.Cmp(pub.N) >= 0 {
-		return fmt.Errorf("%w: %d octets do not fit a modulus of %d", ErrSignature, len(response), size)
+		return 0, fmt.Errorf("%w: %d octets do not fit a modulus of %d", ErrSignature, len(response), size)
 	}
 	f := new(big.Int).Exp(s, big.NewInt(int64(pub.E)), pub.N)
 	// A signer may give the smaller of S and n − S (ISO/IEC 9796-2 B.6); then
@@ -158,29 +177,29 @@ const (
 // checkRepresentative takes the message representative apart: header, padding,
 // recovered message, hash and trailer, each octet of which must be what the
 // scheme says (ISO/IEC 9796-2 §8).
-func checkRepresentative(f, challenge []byte) error {
+func checkRepresentative(f, challenge []byte) (crypto.Hash, error) {
 	hash, rest, err := cutTrailer(f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	end := len(rest) - hash.Size()
 	message, partial, err := cutPadding(rest[:end])
 	if err != nil {
-		return err
+		return 0, err
 	}
 	digest := rest[end:]
 	if partial {
 		// M = M1 ‖ M2, and the part that is not in the signature is the challenge.
 		if subtle.ConstantTimeCompare(digest, sum(hash, message, challenge)) != 1 {
-			return fmt.Errorf("%w: the hash is not that of this challenge", ErrSignature)
+			return 0, fmt.Errorf("%w: the hash is not that of this challenge", ErrSignature)
 		}
-		return nil
+		return hash, nil
 	}
 	// All of M is in the signature, so the challenge must be seen there.
 	if !bytes.HasSuffix(message, challenge) || subtle.ConstantTimeCompare(digest, sum(hash, message)) != 1 {
-		return fmt.Errorf("%w: the recovered message is not of this challenge", ErrSignature)
+		return 0, fmt.Errorf("%w: the recovered message is not of this challenge", ErrSignature)
 	}
-	return nil
+	return hash, nil
 }
 
 func cutTrailer(f []byte) (crypto.Hash, []byte, error) {

@@ -30,3 +30,6 @@ func EncodeDG15(pub crypto.PublicKey) ([]byte, error) {
 	}
 	return tlv.Encode(tlv.Tag(DG15.Tag()), spki), nil
 }
+
+// SubjectPublicKeyInfo gives the key of the file as the issuer encoded it.
+func SubjectPublicKeyInfo(dg15 []byte) ([]byte, error) { return template(dg15, DG15) }

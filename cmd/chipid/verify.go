@@ -17,6 +17,7 @@ import (
 func newVerifyCommand(a *app) *cobra.Command {
 	var dir, at, challenge, plan string
 	var policy inspect.Policy
+	var out exportFlags
 	cmd := &cobra.Command{
 		Use:   "verify EVIDENCE|DIR",
 		Short: "Check recorded evidence or a folder of raw files offline",
@@ -33,13 +34,21 @@ Where the card was read with --plan, what that left out is not missed, and the
 report says so. The evidence says itself by which plan: --plan full demands the
 portrait whatever it says, --plan DG13 that data group.
 
+--export gives evidence that was not rejected out in the form that a licensed
+intermediary of C06 takes: c06 (number, EF.COM, DG1, DG2, DG13, DG14, DG15) or
+c06-aa (EF.SOD, DG1, DG2, DG13, DG14, the signature of active authentication with
+challenge, key and algorithm), each as JSON; or, of any evidence, its files.
+
 Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		Example: `  chipid verify EVIDENCE/evidence.cbor --trust PKI/trust
   chipid verify EVIDENCE --trust PKI/trust --at now --json
-  chipid verify EVIDENCE --trust PKI/trust --challenge 0123456789ABCDEF`,
+  chipid verify EVIDENCE --trust PKI/trust --challenge 0123456789ABCDEF
+  chipid verify EVIDENCE --trust PKI/trust --export c06 --to request.json
+  chipid verify EVIDENCE/evidence.cbor --export files --to FILES`,
 		Args: exactArgs("EVIDENCE or DIR"),
 	}
 	registerTrustFlags(cmd, &dir, &policy)
+	out.register(cmd)
 	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
 	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
 	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for)")
@@ -49,6 +58,10 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 			return err
 		}
 		if policy.Challenge, err = parseChallenge(challenge); err != nil {
+			return err
+		}
+		form, err := out.check(a, reader.FullPlan)
+		if err != nil {
 			return err
 		}
 		store, err := openTrust(dir)
@@ -65,7 +78,8 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		if at == "" && !evidence.ReadAt.IsZero() {
 			when = evidence.ReadAt
 		}
-		return a.tellReport(policy.Check(evidence, store, when), store)
+		report := policy.Check(evidence, store, when)
+		return a.withExport(a.tellReport(report, store), a.export(form, out.to, evidence, report))
 	}
 	return cmd
 }

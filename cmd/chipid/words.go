@@ -130,6 +130,9 @@ func vietnamese() []func(error) string {
 		is(reader.ErrAnotherCard, "thẻ được đặt lại không phải thẻ lúc đầu: hãy đặt đúng thẻ lúc đầu, hoặc đọc lại từ đầu với thẻ này"),
 		is(pcsc.ErrNotBuilt, "bản chipid này được dựng không có PC/SC: hãy dựng lại với CGO_ENABLED=1 và libpcsclite-dev"),
 		as(wrongPassword),
+		as(func(e *inspect.IncompleteError) string {
+			return fmt.Sprintf("dạng %s cần %s mà lần đọc này không có: hãy đọc lại toàn bộ thẻ", e.Form, strings.Join(e.Missing, ", "))
+		}),
 		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),
 		is(inspect.ErrNoPassword, "chip chưa mở được bằng những gì đã nhập: hãy nhập số CAN (sáu chữ số ở mặt trước thẻ), hoặc MRZ, hoặc số giấy tờ cùng ngày sinh và ngày hết hạn"),
 

@@ -42,6 +42,7 @@ type Options struct {
 	Reader    string               // for the record: the reader's name and the card's ATR
 	ATR       []byte
 	Interface string      // contact, contactless, or not known
+	Program   string      // for the record: what reads, with its version
 	MaxFile   int         // octets; see reader.Options
 	Plan      reader.Plan // which data groups; the zero Plan is all
 	Kinds     Kinds       // nil: nothing is known of this kind of chip, or kept
@@ -92,6 +93,7 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 		r, again, err = r.readAgain(ctx, t, err)
 	}
 	r.e.Restarts, r.e.Traffic = r.away.restarts, r.away.traffic.Plus(r.s.Traffic())
+	r.e.EndedAt = o.Now().UTC().Truncate(time.Second)
 	if err != nil {
 		if r.learned && reader.CardFault(err) {
 			o.Kinds.Forget(o.ATR) // it may have been what was believed of this chip
@@ -107,7 +109,7 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 func newRun(t reader.Transport, o Options, events *stream, along *along, away *absences) *run {
 	r := &run{o: o, e: newEvidence(OriginChip), stream: events, along: along, away: away}
 	r.e.ReadAt = o.Now().UTC().Truncate(time.Second)
-	r.e.Reader, r.e.ATR, r.e.Interface, r.e.Plan = o.Reader, o.ATR, o.Interface, planText(o.Plan)
+	r.e.Reader, r.e.ATR, r.e.Interface, r.e.Program, r.e.Plan = o.Reader, o.ATR, o.Interface, o.Program, planText(o.Plan)
 	session := reader.Options{Rand: o.Rand, MaxFile: o.MaxFile, OnRead: r.onRead}
 	if o.Kinds != nil && len(o.ATR) > 0 {
 		var l reader.Learned

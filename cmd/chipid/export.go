@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"chipid/reader"
+	"chipid/reader/inspect"
+)
+
+// exportFlags are the flags of a command that gives evidence out in the form of
+// somebody else.
+type exportFlags struct {
+	form, to string
+}
+
+func (f *exportFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.form, "export", "", "give the evidence out in this form: c06, c06-aa or files (with --to)")
+	cmd.Flags().StringVar(&f.to, "to", "", "with --export: new file, or for files new folder; it holds personal data")
+}
+
+// check finds what is wrong before a card is asked for: its holder may be gone
+// by the time another name is found.
+func (f *exportFlags) check(a *app, plan reader.Plan) (inspect.Form, error) {
+	if (f.form == "") != (f.to == "") {
+		return "", usageErrorf("--export FORM and --to PATH go together")
+	}
+	if f.form == "" {
+		return "", nil
+	}
+	form, err := inspect.FormByName(f.form)
+	if err != nil {
+		return "", usageErrorf("--export: %v", err)
+	}
+	if form != inspect.FormFiles && plan != reader.FullPlan {
+		return "", usageErrorf("--export %s gives out what --plan %s leaves out: leave --plan away", form, plan)
+	}
+	if form == inspect.FormFiles {
+		entries, err := os.ReadDir(f.to)
+		if err == nil && len(entries) > 0 {
+			return "", fmt.Errorf(a.say("thư mục %s đã có tệp: hãy chọn thư mục khác", "%s: the folder holds something already; choose another"), f.to)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		return form, nil
+	}
+	if _, err := os.Lstat(f.to); err == nil {
+		return "", fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), f.to)
+	}
+	return form, nil
+}
+
+// export writes the evidence out. What was rejected goes to no ministry: the
+// files of it alone are for whoever looks into why.
+func (a *app) export(form inspect.Form, to string, e *inspect.Evidence, report *inspect.Report) error {
+	if form == "" {
+		return nil
+	}
+	if form == inspect.FormFiles {
+		if err := makeEmpty(to); err != nil {
+			return err
+		}
+		if err := inspect.ExportFiles(to, e); err != nil {
+			return err
+		}
+	} else {
+		if report.Verdict == inspect.Rejected {
+			return a.told(nil,
+				"không xuất ra "+to+": kết quả kiểm tra là từ chối",
+				"nothing was written to "+to+": what was rejected is not given out")
+		}
+		raw, err := inspect.Export(e, form, report.CheckedAt)
+		if err != nil {
+			return err
+		}
+		if err := a.createFile(to, raw); err != nil {
+			return err
+		}
+	}
+	a.printf("%s\n", a.say("đã xuất dạng "+string(form)+" ra "+to+" (dữ liệu cá nhân)", "exported as "+string(form)+" to "+to+" (personal data)"))
+	return nil
+}
+
+// withExport tells the report, and what became of the export beside it. The exit
+// code is the verdict's, but where an export that was asked for is not there.
+func (a *app) withExport(told, exported error) error {
+	if exported == nil {
+		return told
+	}
+	var verdict *exitCode
+	if errors.As(told, &verdict) && verdict.code == exitRejected {
+		return &exitCode{code: exitRejected, err: exported}
+	}
+	return exported
+}
