@@ -145,8 +145,8 @@ func TestExplicitParameters(t *testing.T) {
 						t.Error("not the card's own")
 					}
 					roundTrip(t, o)
-					if testing.Short() {
-						break
+					if testing.Short() || tt.agreement == lds.DH {
+						break // the cipher makes no difference to the group
 					}
 				}
 			}
