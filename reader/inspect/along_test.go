@@ -131,7 +131,8 @@ func TestEvents(t *testing.T) {
 // A read that fails in the middle leaves nothing running, and tells no finish.
 func TestInspectionThatBreaksOff(t *testing.T) {
 	vn, _ := states(t)
-	for n := 1; n < 24; n++ {
+	all := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets)).Traffic.APDUs
+	for n := 1; n <= all; n++ {
 		torn := &faulty{reader.NewChipTransport(card(t, vn.doc, vn.secrets)), n, func([]byte) ([]byte, error) { return nil, errTorn }}
 		o := options(can(vn.secrets))
 		finished := false

@@ -18,21 +18,52 @@ import (
 // of it, or may have been left inside the application by whoever used it
 // before.
 func (r *run) masterFiles(ctx context.Context) error {
-	raw, err := r.s.ReadFile(ctx, lds.EFCardAccess)
+	access, err := r.s.ReadFile(ctx, lds.EFCardAccess)
 	if err != nil && reader.CardFault(err) {
-		if err := r.s.Restart(ctx); err != nil {
-			return err
+		at, e := false, error(nil)
+		if status := new(iso7816.StatusError); errors.As(err, &status) && status.SW == iso7816.SWFileNotFound {
+			at, e = r.inMasterFile(ctx)
 		}
-		raw, err = r.s.ReadFile(ctx, lds.EFCardAccess)
+		if e == nil && !at {
+			if e = r.s.Restart(ctx); e == nil {
+				access, err = r.s.ReadFile(ctx, lds.EFCardAccess)
+			}
+		}
+		if e != nil {
+			return e
+		}
 	}
-	if err := r.keep(lds.EFCardAccess, raw, err); err != nil {
+	if err := r.keep(lds.EFCardAccess, access, err); err != nil {
 		return err
 	}
-	if r.learned {
+	if r.learned || r.asked(lds.EFATRInfo) {
 		return nil // EF.ATR/INFO tells nothing new about a chip of this kind
 	}
-	raw, err = r.s.LearnLengths(ctx)
-	return r.keep(lds.EFATRInfo, raw, err)
+	info, err := r.s.LearnLengths(ctx)
+	return r.keep(lds.EFATRInfo, info, err)
+}
+
+// inMasterFile tells a chip without EF.CardAccess from one that was left inside
+// the application: the first may have an EF.ATR/INFO, the second shows none. A
+// reset would do too, and takes longer than all else before the data.
+func (r *run) inMasterFile(ctx context.Context) (bool, error) {
+	learn := r.s.LearnLengths
+	if r.learned { // what is known goes before what is promised
+		learn = func(ctx context.Context) ([]byte, error) { return r.s.ReadFile(ctx, lds.EFATRInfo) }
+	}
+	raw, err := learn(ctx)
+	switch {
+	case errors.Is(err, reader.ErrFile):
+		return true, r.keep(lds.EFATRInfo, nil, err) // there, and unsound
+	case err != nil && reader.CardFault(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	if info, err := lds.DecodeATRInfo(raw); err != nil || info.MaxResponse == 0 && len(info.Capabilities) == 0 {
+		return false, nil
+	}
+	return true, r.keep(lds.EFATRInfo, raw, nil)
 }
 
 // access opens the chip and selects the application. Offers of PACE are tried
