@@ -17,7 +17,7 @@ type PasswordError struct {
 	TriesLeft int    // until the chip blocks the password; -1: the chip does not say or does not count
 	Blocked   bool   // no further try is of use
 	// Suspended says that the chip keeps the last try of its PIN for whoever gives
-	// the CAN with it (TR-03110-2 §3.3).
+	// the CAN with it (TR-03110-2).
 	Suspended bool
 	// Untried says that the chip told so before it was given the password: no try
 	// was used up, and whether it is the right one is not known.
@@ -49,6 +49,10 @@ func (e *PasswordError) Error() string {
 }
 
 const pinName = "PIN"
+
+// swDeactivated is a warning of ISO/IEC 7816-4 that TR-03110-3 B.11.1 gives this
+// meaning: the password is there and may not be used.
+const swDeactivated iso7816.StatusWord = 0x6283
 
 // passwordError is the *PasswordError that a status word in answer to an
 // authentication means, nil where it means something else.
@@ -114,7 +118,7 @@ func (s *Session) secure(operation string, keys iso7816.SessionKeys) error {
 // The master file must be the current one; the channel lasts across
 // SelectApplication. Over a channel that the CAN has opened it is run once more
 // with a PIN that is suspended, and the channel of the PIN takes over
-// (TR-03110-2 §3.3). The transcript is that of the chip authentication mapping,
+// (TR-03110-2). The transcript is that of the chip authentication mapping,
 // nil for any other: EF.CardSecurity has the key that it is about.
 func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Password) (*pace.Transcript, error) {
 	operation := offer.Name()
@@ -136,8 +140,11 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 			wrong.Untried = true
 			return nil, wrong
 		}
-		if r.SW == iso7816.SWReferenceNotFound {
+		switch r.SW {
+		case iso7816.SWReferenceNotFound:
 			return nil, fmt.Errorf("the card has no %s: %w", password.Name(), err)
+		case swDeactivated:
+			return nil, fmt.Errorf("the card's %s is not active yet: whoever issued the card activates it: %w", password.Name(), err)
 		}
 		return nil, err
 	}

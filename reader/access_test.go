@@ -1,9 +1,15 @@
 package reader_test
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"strings"
 	"testing"
 
+	"chipid/card/iso7816"
+	"chipid/card/lds"
+	"chipid/card/pace"
 	"chipid/reader"
 )
 
@@ -27,6 +33,64 @@ func TestPasswordErrorWords(t *testing.T) {
 	} {
 		if got := c.err.Error(); !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+// always answers every command with one status word, and counts them.
+type always struct {
+	sw       iso7816.StatusWord
+	commands int
+}
+
+func (a *always) Transmit(context.Context, []byte) ([]byte, error) {
+	a.commands++
+	return iso7816.Response{SW: a.sw}.Bytes(), nil
+}
+
+// What MSE:Set AT says of a password is taken before a try is made, and a PIN that
+// the card would not take now is not shown to it.
+func TestPasswordStates(t *testing.T) {
+	offer := pace.Offer{Info: lds.PACEInfo{Protocol: lds.OIDPACE(lds.ECDH, lds.GenericMapping, iso7816.AES128), Version: 2, ParameterID: 13, HasParameterID: true}}
+	pin, err := pace.PINPassword("123456")
+	if err != nil {
+		t.Fatal(err)
+	}
+	puk, err := pace.PUKPassword("12345678")
+	if err != nil {
+		t.Fatal(err)
+	}
+	can, err := pace.CANPassword("123456")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		password pace.Password
+		sw       iso7816.StatusWord
+		want     *reader.PasswordError
+		says     string
+		commands int
+	}{
+		{pin, 0x63C1, &reader.PasswordError{Password: "PIN", TriesLeft: 1, Suspended: true, Untried: true}, "suspended", 1},
+		{pin, 0x63C0, &reader.PasswordError{Password: "PIN", Blocked: true, Untried: true}, "blocked", 1},
+		{pin, 0x6983, &reader.PasswordError{Password: "PIN", Blocked: true, Untried: true}, "blocked", 1},
+		{puk, 0x63C0, &reader.PasswordError{Password: "PUK", Blocked: true, Untried: true}, "used up", 1},
+		{pin, 0x6283, nil, "the card's PIN is not active yet", 1},
+		{pin, 0x6A88, nil, "the card has no PIN", 1},
+		{puk, 0x6A88, nil, "the card has no PUK", 1},
+		{pin, 0x6982, nil, "6982", 1},
+		// Warnings: the run goes on, and the next command is not what was meant.
+		{pin, 0x63C2, nil, "63C2", 2},
+		{can, 0x63C1, nil, "63C1", 2},
+	} {
+		card := &always{sw: tt.sw}
+		_, err := reader.NewSession(card, reader.Options{Rand: rand.Reader}).PACE(context.Background(), offer, tt.password)
+		var got *reader.PasswordError
+		if errors.As(err, &got) != (tt.want != nil) || got != nil && *got != *tt.want || err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%v, %v: %+v, %v", tt.password, tt.sw, got, err)
+		}
+		if card.commands != tt.commands {
+			t.Errorf("%v, %v: %d commands", tt.password, tt.sw, card.commands)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 // The passwords of PACE and what becomes of wrong ones.
 //
-// The PIN (TR-03110-2 §2.4, §3.3) is a secret of the holder's, who may forget it,
+// The PIN (TR-03110-2) is a secret of the holder's, who may forget it,
 // and four digits can be guessed: three wrong ones in a row block it. But a
 // stranger near the card must not be able to block it. So before the last try
 // the PIN is suspended: it is taken only inside a channel that the CAN has

@@ -56,7 +56,7 @@ func CANPassword(can string) (Password, error) {
 }
 
 // Lengths of a PIN and of a PUK in characters. The standards bound neither:
-// TR-03110-2 §2.4 calls the one short and the other long. A chip counts wrong
+// TR-03110-2 calls the one short and the other long. A chip counts wrong
 // PINs, so four digits can do; it does not count wrong PUKs, so they cannot.
 const (
 	MinPIN, MaxPIN = 4, 16
