@@ -170,6 +170,9 @@ func (s *Session) transmitAll(ctx context.Context, c iso7816.Command) (iso7816.R
 		return r, err
 	}
 	if r.SW>>8 == 0x6C && len(r.Data) == 0 {
+		if c.Ne > iso7816.MaxShortNe {
+			s.maxResponse = iso7816.MaxShortNe // as much as 6Cxx can promise
+		}
 		c.Ne = iso7816.MaxShortNe
 		if n := int(r.SW & 0xFF); n > 0 {
 			c.Ne = n
@@ -178,7 +181,7 @@ func (s *Session) transmitAll(ctx context.Context, c iso7816.Command) (iso7816.R
 			return r, err
 		}
 	}
-	data := r.Data
+	data, most := r.Data, max(c.Ne, maxShortAnswer)
 	for rounds := 0; r.SW>>8 == 0x61; rounds++ {
 		if rounds > 0 && len(r.Data) == 0 {
 			return iso7816.Response{}, fmt.Errorf("the card announces octets and gives none: %w", ErrBounds)
@@ -190,12 +193,16 @@ func (s *Session) transmitAll(ctx context.Context, c iso7816.Command) (iso7816.R
 		if r, err = s.transmit(ctx, iso7816.Command{CLA: c.CLA & 0x03, INS: insGetResponse, Ne: ne}); err != nil {
 			return r, err
 		}
-		if data = append(data, r.Data...); len(data) > iso7816.MaxExtendedNe {
-			return iso7816.Response{}, fmt.Errorf("a response of more than %d octets: %w", iso7816.MaxExtendedNe, ErrBounds)
+		if data = append(data, r.Data...); len(data) > most {
+			return iso7816.Response{}, fmt.Errorf("a response of more than %d octets: %w", most, ErrBounds)
 		}
 	}
 	return iso7816.Response{Data: data, SW: r.SW}, nil
 }
+
+// maxShortAnswer is how many octets the answer to a short command may have that
+// comes by GET RESPONSE: a signature, with secure messaging around it.
+const maxShortAnswer = 4 << 10
 
 func (s *Session) transmit(ctx context.Context, c iso7816.Command) (iso7816.Response, error) {
 	command, err := c.Bytes()

@@ -116,6 +116,10 @@ func (s *Session) readStart(ctx context.Context, f lds.File, at position, want i
 	return nil, refused
 }
 
+// maxOpenEnded is how many octets a file may have that does not say how many:
+// EF.DIR, EF.ATR/INFO and EF.CVCA have less than a hundred.
+const maxOpenEnded = 4 << 10
+
 // readToEnd reads on in a file that is not one template, and so does not say
 // how long it is, until the chip gives no more. A first piece that is less than
 // was asked for, and consists of whole data objects, is all of it.
@@ -126,10 +130,11 @@ func (s *Session) readToEnd(ctx context.Context, f lds.File, file []byte) ([]byt
 		s.onRead(f, len(file), 0)
 		return file, nil
 	}
-	for pieces := mostPieces(s.maxFile); pieces > 0; pieces-- {
+	most := min(s.maxFile, maxOpenEnded)
+	for pieces := mostPieces(most); pieces > 0; pieces-- {
 		s.onRead(f, len(file), 0)
-		if len(file) > s.maxFile {
-			return nil, fmt.Errorf("%w: it has no end within %d octets", ErrFile, s.maxFile)
+		if len(file) > most {
+			return nil, fmt.Errorf("%w: it has no end within %d octets", ErrFile, most)
 		}
 		piece, err := s.readOnce(ctx, position{offset: len(file)}, want)
 		switch {
