@@ -13,6 +13,7 @@ import (
 	"chipid/card/national"
 	"chipid/card/passiveauth"
 	"chipid/reader"
+	"chipid/reader/inspect"
 )
 
 // cardContents is what `card show --json` prints.
@@ -27,7 +28,9 @@ type cardContents struct {
 	Hash       string         `json:"hash,omitempty"`
 	DataGroups map[string]any `json:"dataGroups,omitempty"`
 	Files      []fileSize     `json:"files"`
-	Problems   []string       `json:"problems,omitempty"`
+	// What pictures, biometrics and the chip's own files hold.
+	Contents []inspect.Content `json:"contents,omitempty"`
+	Problems []string          `json:"problems,omitempty"`
 }
 
 type faceContents struct {
@@ -38,13 +41,19 @@ type faceContents struct {
 }
 
 func newCardShowCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var pictures string
+	cmd := &cobra.Command{
 		Use:   "show DIR",
 		Short: "Show what the files of a card say",
 		Long: `Decodes the files in a folder, as card build or read --out wrote them, and shows
 what they say and whether they fit the signature in EF.SOD. It does not say
-whether the signer is to be trusted: that is chipid verify.`,
+whether the signer is to be trusted: that is chipid verify.
+
+With --pictures the portrait, and what is there of printed portraits and
+signatures, is written to a new folder: as it is on the chip and, where that is
+JPEG 2000, as PNG too. Fingerprints and irises are described and not written.`,
 		Example: `  chipid card show CARD
+  chipid card show CARD --pictures PICTURES
   chipid card show CARD --json`,
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,6 +62,14 @@ whether the signer is to be trusted: that is chipid verify.`,
 				return err
 			}
 			c := a.decodeCard(doc)
+			if pictures != "" {
+				if err := makeEmpty(pictures); err != nil {
+					return err
+				}
+				if err := savePictures(pictures, doc); err != nil {
+					return err
+				}
+			}
 			if a.asJSON {
 				return a.printJSON(c)
 			}
@@ -60,12 +77,14 @@ whether the signer is to be trusted: that is chipid verify.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&pictures, "pictures", "", "new folder for the pictures")
+	return cmd
 }
 
 // decodeCard decodes file by file. What cannot be read becomes a problem and
 // does not keep the rest from being shown.
 func (a *app) decodeCard(doc *lds.Document) cardContents {
-	c := cardContents{Files: fileSizes(doc)}
+	c := cardContents{Files: fileSizes(doc), Contents: inspect.Contents(doc)}
 	problem := func(err error) bool {
 		if err != nil {
 			c.Problems = append(c.Problems, err.Error())
@@ -178,6 +197,9 @@ func (a *app) printCard(c cardContents) {
 			status = a.groupStatus(s)
 		}
 		a.printf("%-20s %6d %s  %s\n", f.Name, f.Bytes, a.say("byte", "bytes"), status)
+	}
+	for _, content := range c.Contents {
+		a.printContent(content)
 	}
 	for _, problem := range c.Problems {
 		a.printf("%s: %s\n", a.say("Có lỗi", "Problem"), printable(problem))

@@ -59,3 +59,64 @@ func writeNew(path string, data []byte) error {
 	}
 	return durable.WriteFile(path, data, 0o600)
 }
+
+// printContent tells what one file holds, one record or picture a line.
+func (a *app) printContent(c inspect.Content) {
+	line := func(text string) { a.printf("%-20s %s\n", c.File, printable(text)) }
+	if c.Says != "" {
+		line(c.Says)
+	}
+	for _, r := range c.Records {
+		for _, i := range r.Images {
+			line(r.Standard + ", " + a.image(i))
+		}
+	}
+	for _, i := range c.Pictures {
+		line(a.image(i))
+	}
+	switch {
+	case c.File == lds.DG16.String():
+		line(a.say(fmt.Sprintf("%d người cần báo tin", c.Objects), fmt.Sprintf("%d persons to notify", c.Objects)))
+	case c.Objects > 0:
+		line(a.say(fmt.Sprintf("%d đối tượng dữ liệu", c.Objects), fmt.Sprintf("%d data objects", c.Objects)))
+	case c.Bytes > 0:
+		line(a.say(fmt.Sprintf("%d byte của nước phát hành", c.Bytes), fmt.Sprintf("%d bytes of the issuer's own", c.Bytes)))
+	case c.Says == "" && c.Images() == 0 && len(c.Notes) == 0:
+		line(a.say("không có ảnh nào", "no images"))
+	}
+	if c.Unknown > 0 {
+		line(a.say(fmt.Sprintf("%d đối tượng dữ liệu không rõ nghĩa", c.Unknown), fmt.Sprintf("%d data objects of unknown meaning", c.Unknown)))
+	}
+	for _, note := range c.Notes {
+		line(a.say("Lưu ý: ", "Note: ") + note)
+	}
+}
+
+// image says in words what an image is.
+func (a *app) image(i biometric.ImageDescription) string {
+	text := ""
+	if i.Of != "" {
+		of := i.Of
+		if vi, ok := imagesOf[of]; ok {
+			of = a.say(vi, of)
+		}
+		text = of + ", "
+	}
+	text += i.Format
+	if i.Width > 0 {
+		text += fmt.Sprintf(", %d × %d", i.Width, i.Height)
+	}
+	return text + fmt.Sprintf(", %d %s", i.Bytes, a.say("byte", "bytes"))
+}
+
+// imagesOf is what package biometric calls what an image is of, in Vietnamese.
+var imagesOf = map[string]string{
+	"face":           "khuôn mặt",
+	"unknown finger": "ngón tay không rõ",
+	"right thumb":    "ngón cái phải", "right index finger": "ngón trỏ phải", "right middle finger": "ngón giữa phải",
+	"right ring finger": "ngón áp út phải", "right little finger": "ngón út phải",
+	"left thumb": "ngón cái trái", "left index finger": "ngón trỏ trái", "left middle finger": "ngón giữa trái",
+	"left ring finger": "ngón áp út trái", "left little finger": "ngón út trái",
+	"four right fingers": "bốn ngón phải", "four left fingers": "bốn ngón trái", "both thumbs": "hai ngón cái",
+	"right eye": "mắt phải", "left eye": "mắt trái", "unknown eye": "mắt không rõ",
+}

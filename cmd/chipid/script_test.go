@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image/png"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"syscall"
@@ -24,7 +27,7 @@ import (
 // TestMain lets the test binary stand in for chipid: the scripts under
 // testdata/script run it as a user would. CHIPID_TEST_CLOCK sets its clock;
 // the real program has no such switch. `portrait SEED FILE` draws a photo of
-// nobody, `code N COMMAND` expects an exit code.
+// nobody, as JPEG or PNG, `code N COMMAND` expects an exit code.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"chipid": func() {
@@ -95,7 +98,16 @@ func TestMain(m *testing.M) {
 			if err != nil {
 				panic(err)
 			}
-			if err := os.WriteFile(os.Args[2], portrait.JPEG(portrait.Look{Seed: seed, Age: 30}), 0o600); err != nil {
+			look := portrait.Look{Seed: seed, Age: 30}
+			data := portrait.JPEG(look)
+			if filepath.Ext(os.Args[2]) == ".png" { // for tools that take no JPEG
+				var b bytes.Buffer
+				if err := png.Encode(&b, portrait.Draw(look, 360)); err != nil {
+					panic(err)
+				}
+				data = b.Bytes()
+			}
+			if err := os.WriteFile(os.Args[2], data, 0o600); err != nil {
 				panic(err)
 			}
 		},

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"strings"
 
 	"chipid/card/biometric"
 	"chipid/card/lds"
@@ -16,9 +17,14 @@ type Content struct {
 	Records []biometric.Description `json:"records,omitempty"`
 	// Of data groups 5 and 7: their pictures.
 	Pictures []biometric.ImageDescription `json:"pictures,omitempty"`
-	// Of the others: how many data objects, and how many octets that are none.
-	Objects int      `json:"objects,omitempty"`
-	Bytes   int      `json:"bytes,omitempty"`
+	// Of features: how many data objects, and how many octets that are none. Of
+	// data group 16: how many persons.
+	Objects int `json:"objects,omitempty"`
+	Bytes   int `json:"bytes,omitempty"`
+	// Of files that are not about the holder: what they say, in one line.
+	Says string `json:"says,omitempty"`
+	// How many data objects it holds that Doc 9303 gives no meaning.
+	Unknown int      `json:"unknown,omitempty"`
 	Notes   []string `json:"notes,omitempty"` // what is odd about it
 }
 
@@ -45,12 +51,37 @@ var contentReaders = []struct {
 	{lds.DG8, featureContent(lds.DecodeDG8)},
 	{lds.DG9, featureContent(lds.DecodeDG9)},
 	{lds.DG10, featureContent(lds.DecodeDG10)},
+	{lds.DG11, func(raw []byte, c *Content) error {
+		d, err := lds.DecodeDG11(raw)
+		c.Unknown = len(d.Unknown)
+		return err
+	}},
+	{lds.DG12, func(raw []byte, c *Content) error {
+		d, err := lds.DecodeDG12(raw)
+		c.Unknown = len(d.Unknown)
+		return err
+	}},
 	{lds.DG16, personsContent},
+	{lds.EFCOM, commonContent},
+	{lds.EFCVCA, func(raw []byte, c *Content) error {
+		d, err := lds.DecodeCVCA(raw)
+		c.Says, c.Unknown = strings.Join(d.References, ", "), len(d.Unknown)
+		return err
+	}},
+	{lds.EFDIR, directoryContent},
+	{lds.EFATRInfo, func(raw []byte, c *Content) error {
+		d, err := lds.DecodeATRInfo(raw)
+		if c.Unknown = len(d.Unknown); d.MaxCommand > 0 {
+			c.Says = fmt.Sprintf("commands of %d, responses of %d octets", d.MaxCommand, d.MaxResponse)
+		}
+		return err
+	}},
 }
 
-// Contents describes the data groups of a document that hold pictures,
-// biometrics, features or persons to notify. One that cannot be read is
-// described by a note.
+// Contents describes the files of a document that are not shown as text
+// elsewhere: pictures, biometrics, features, persons to notify, what the chip
+// says of itself. A file that cannot be read is described by a note; one of
+// which there is nothing to say is left out.
 func Contents(doc *lds.Document) []Content {
 	var all []Content
 	for _, r := range contentReaders {
@@ -61,6 +92,9 @@ func Contents(doc *lds.Document) []Content {
 		c := Content{File: r.file.String()}
 		if err := r.read(raw, &c); err != nil {
 			c.Notes = append(c.Notes, err.Error())
+		}
+		if (r.file == lds.DG11 || r.file == lds.DG12) && c.Unknown == 0 {
+			continue // told with the holder, or as a problem
 		}
 		all = append(all, c)
 	}
@@ -73,6 +107,7 @@ func biometricContent(f lds.File) func([]byte, *Content) error {
 		if err != nil {
 			return err
 		}
+		c.Unknown = len(b.Unknown) + len(b.Beside)
 		for i, t := range b.Templates {
 			d, _, err := biometric.Describe(t.Record)
 			if err != nil {
@@ -114,7 +149,33 @@ func opaqueContent(raw []byte, c *Content) error {
 
 func personsContent(raw []byte, c *Content) error {
 	contacts, err := lds.DecodeDG16(raw)
-	c.Objects = len(contacts.Persons)
+	c.Objects, c.Unknown = len(contacts.Persons), len(contacts.Unknown)
+	for _, p := range contacts.Persons {
+		c.Unknown += len(p.Unknown)
+	}
+	return err
+}
+
+func commonContent(raw []byte, c *Content) error {
+	d, err := lds.DecodeCOM(raw)
+	if err != nil {
+		return err
+	}
+	c.Says, c.Unknown = fmt.Sprintf("LDS %s, Unicode %s", d.LDSVersion, d.UnicodeVersion), len(d.Unknown)
+	for _, n := range d.DataGroups() {
+		c.Says += fmt.Sprintf(", DG%d", n)
+	}
+	return nil
+}
+
+func directoryContent(raw []byte, c *Content) error {
+	d, err := lds.DecodeDIR(raw)
+	var ids []string
+	for _, a := range d.Applications {
+		ids = append(ids, fmt.Sprintf("%X", a.ID))
+		c.Unknown += len(a.Unknown)
+	}
+	c.Says, c.Unknown = strings.Join(ids, ", "), c.Unknown+len(d.Unknown)
 	return err
 }
 
