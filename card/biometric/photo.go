@@ -124,7 +124,7 @@ func decodePhoto(data []byte) (Info, image.Image, error) {
 	if info.Height > 3*info.Width || info.Width > 2*info.Height {
 		return info, nil, fmt.Errorf("%w: %d × %d pixels", ErrPhotoShape, info.Width, info.Height)
 	}
-	picture, err := Picture(data)
+	picture, err := unpack(data, MaxPhotoPixels)
 	if err != nil {
 		return info, nil, err
 	}
