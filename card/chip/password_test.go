@@ -3,6 +3,7 @@ package chip_test
 import (
 	"bytes"
 	"errors"
+	"math/big"
 	"testing"
 
 	"chipid/card/chip"
@@ -10,6 +11,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/pace"
 	"chipid/card/perso"
+	"chipid/pki/cvc"
 )
 
 const (
@@ -234,5 +236,64 @@ func TestStateWithoutPIN(t *testing.T) {
 		if _, set, _ := overPACE(t, c, nil, pw); set != iso7816.SWReferenceNotFound {
 			t.Errorf("%v: %v", pw, set)
 		}
+	}
+}
+
+// A PIN that is brought back behind the CAN makes a channel of its own: what a
+// terminal had earned in the one before ends with it.
+func TestPINChannelHasNoRights(t *testing.T) {
+	i := newInspectors(t, cvc.AllRights, false)
+	doc, secrets := document(t, wants{access: access(t, paceInfo(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13))})
+	secrets.Keys = []perso.ChipKey{{Private: curveKey(t, 13), ID: big.NewInt(13)}}
+	secrets.TrustPoints, secrets.Date = []*cvc.Certificate{i.root}, cvc.Date{Year: 2026, Month: 1, Day: 15}
+	secrets.PIN = pin
+	cvca, err := lds.EncodeCVCA(lds.CVCA{References: []string{string(i.root.CHR)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.EFCVCA, cvca)
+	c := blank(t, chip.Options{})
+	run(t, c, doc, secrets)
+	infos, err := lds.DecodeCardAccess(func() []byte { raw, _ := doc.Get(lds.EFCardAccess); return raw }())
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer := pace.Offers(infos)[0]
+	tm, p := open(t, c, offer, canPassword(t, can))
+	id, compressed := p.Compressed()
+	if sw := authenticate(t, tm, i.credential, id, compressed); sw != iso7816.SWSuccess {
+		t.Fatal(sw)
+	}
+	if got := reads(t, tm); got != "DG3" {
+		t.Fatalf("the terminal reads %q", got)
+	}
+	again, err := pace.NewTerminal(offer, secret(t, pace.PINPassword, pin), seeded("again"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := tm.send(again.SetATCommand()); r.SW != iso7816.SWSuccess {
+		t.Fatal(r.SW)
+	}
+	next := again.Begin()
+	for done := false; !done; {
+		r := tm.send(again.Command(next))
+		if r.SW != iso7816.SWSuccess {
+			t.Fatal(r.SW)
+		}
+		if next, done, err = again.Continue(r.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tm = newTerminal(t, c, again.Keys())
+	if got := reads(t, tm); got != "" {
+		t.Errorf("the PIN's channel gives %s", got)
+	}
+	// It is a channel of PACE-CAM like any other: the terminal may begin anew.
+	id, compressed = again.Compressed()
+	if sw := authenticate(t, tm, i.credential, id, compressed); sw != iso7816.SWSuccess {
+		t.Errorf("in the PIN's channel: %v", sw)
+	}
+	if got := reads(t, tm); got != "DG3" {
+		t.Errorf("in the PIN's channel the terminal reads %q", got)
 	}
 }
