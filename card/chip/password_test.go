@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/big"
+	"os"
 	"testing"
 
 	"chipid/card/chip"
@@ -229,13 +230,35 @@ func TestPINUnfit(t *testing.T) {
 	}
 }
 
-// A chip's state from before there were PINs is a chip without.
-func TestStateWithoutPIN(t *testing.T) {
-	c, _, _ := personalised(t, wants{})
+// A chip's state and a card's secrets from before there were PINs, written by the
+// commit before f34a875, are those of a chip without.
+func TestStateFromBeforePINs(t *testing.T) {
+	state, err := os.ReadFile("testdata/before-pin.state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := chip.Load(state, seeded("power"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, pw := range []pace.Password{secret(t, pace.PINPassword, pin), secret(t, pace.PUKPassword, puk)} {
 		if _, set, _ := overPACE(t, c, nil, pw); set != iso7816.SWReferenceNotFound {
 			t.Errorf("%v: %v", pw, set)
 		}
+	}
+	if _, _, end := overPACE(t, c, nil, canPassword(t, can)); end != iso7816.SWSuccess {
+		t.Errorf("the CAN: %v", end)
+	}
+	if !bytes.Equal(c.State(), state) {
+		t.Error("the state is written otherwise now")
+	}
+	encoded, err := os.ReadFile("testdata/before-pin.secrets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := perso.UnmarshalSecrets(encoded)
+	if err != nil || secrets.CAN != can || secrets.PIN != "" || secrets.PUK != "" {
+		t.Errorf("the secrets: %v", err)
 	}
 }
 
