@@ -148,7 +148,7 @@ func (a *app) printf(format string, args ...any) {
 func (a *app) createFile(path string, data []byte) error {
 	err := durable.CreateFile(path, data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), path)
+		return a.alreadyThere(path)
 	}
 	return err
 }

@@ -24,6 +24,7 @@ type batchRunFlags struct {
 	readers          []string
 	lines            int
 	wait             time.Duration
+	trace            traceFlags
 }
 
 func newBatchRunCommand(a *app) *cobra.Command {
@@ -38,6 +39,10 @@ blank; a record that spoils three is set aside.
 
 Run it again after whatever stopped it: it finds out what became of the chips
 that were at work and goes on. Ctrl-C lets the card in work be finished.
+
+With --trace every chip has a file in that folder with the commands that went to
+it, for chipid reader apdu show: without keys, and without personal data but with
+--trace-secrets, which is for cards of no real person.
 
 Exit code 1 where not every record of the batch was issued.`,
 		Example: `  chipid batch run --batch MORNING --station STATION --pki PKI --reader 0
@@ -54,7 +59,8 @@ Exit code 1 where not every record of the batch was issued.`,
 	flags.StringArrayVar(&f.readers, "reader", nil, "reader that blanks are put on: its number, name or a part of it (repeatable)")
 	flags.DurationVar(&f.wait, "wait", time.Minute, "with --reader: how long to wait for the next blank")
 	flags.StringVar(&f.kind, "kind", string(perso.ChipID), "kind of chip: "+kindNames())
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	f.trace.register(cmd, "folder for a file of every command and answer for each chip, without personal data", "with --trace: record personal data too; keys and passwords stay out")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (runErr error) {
 		dir, err := batch.folder(cmd)
 		if err != nil {
 			return err
@@ -83,6 +89,16 @@ Exit code 1 where not every record of the batch was issued.`,
 			return err
 		}
 		defer closeStocks()
+		if f.trace.path != "" {
+			traces, err := a.traceChips(f.trace)
+			if err != nil {
+				return err
+			}
+			defer func() { runErr = errors.Join(runErr, a.untraced(traces.err())) }()
+			for i, s := range stocks {
+				stocks[i] = traces.stock(s)
+			}
+		}
 		line := &bureau.Line{Ledger: ledger, Office: office, Stocks: stocks, Kind: kind, Tell: desk.tell}
 		err = line.Run(cmd.Context())
 		desk.bar.finish()
@@ -99,6 +115,8 @@ func (f *batchRunFlags) check(cmd *cobra.Command) (perso.Kind, error) {
 		return "", usageErrorf("--lines is 1 to %d, not %d", maxLines, f.lines)
 	case f.chips == "" && cmd.Flags().Changed("lines"):
 		return "", usageErrorf("--lines goes with --chips; each --reader is a line of its own")
+	case f.trace.check() != nil:
+		return "", f.trace.check()
 	case f.wait <= 0:
 		return "", usageErrorf("--wait is a time such as 60s, not %s", f.wait)
 	}

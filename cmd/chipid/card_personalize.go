@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,10 +17,12 @@ import (
 	"chipid/reader"
 	"chipid/reader/chipfile"
 	"chipid/reader/pcsc"
+	"chipid/reader/trace"
 )
 
 func newCardPersonalizeCommand(a *app) *cobra.Command {
 	var selector, file, kindName string
+	var tracing traceFlags
 	cmd := &cobra.Command{
 		Use:   "personalize DIR",
 		Short: "Put a built card on a blank chip and lock it",
@@ -28,19 +31,28 @@ into a chip file, and locks it: nothing on it can be changed afterwards. A chip
 file that is not there is made; one that has been locked is refused.
 
 Cards of chipid and Java Cards with the JMRTD applet take these commands without
-a secure channel: personalise in a trusted room.`,
+a secure channel: personalise in a trusted room.
+
+With --trace every command and answer is written to a new file, for chipid reader
+apdu show. Private keys and passwords are never in it; personal data is with
+--trace-secrets, which is for cards of no real person.`,
 		Example: `  chipid card personalize CARD --chip card.chip
   chipid card personalize CARD --reader 0
-  chipid card personalize CARD --reader "Virtual PCD" --kind jmrtd`,
+  chipid card personalize CARD --reader "Virtual PCD" --kind jmrtd
+  chipid card personalize CARD --reader 0 --trace card.trace`,
 		Args: exactArgs("DIR"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&selector, "reader", "", "reader with the blank card: its number, name or a part of it")
 	flags.StringVar(&file, "chip", "", "chip file to make or to fill")
 	flags.StringVar(&kindName, "kind", string(perso.ChipID), "kind of chip: "+kindNames())
+	tracing.register(cmd, "new file for every command and answer, without personal data", "with --trace: record personal data too; keys and passwords stay out")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if (selector == "") == (file == "") {
 			return usageErrorf("%s needs either --reader NAME or --chip FILE (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
+		}
+		if err := tracing.checkFile(a); err != nil {
+			return err
 		}
 		kind, err := perso.KindByName(kindName)
 		if err != nil {
@@ -77,7 +89,8 @@ a secure channel: personalise in a trusted room.`,
 				return err
 			}
 			defer card.Close()
-			return a.personalize(cmd.Context(), card, steps, kind, card.Reader(), nil)
+			opened := &openedCard{Transport: card, name: card.Reader(), atr: card.ATR()}
+			return a.personalize(cmd.Context(), opened, tracing, steps, kind, card.Reader(), nil)
 		}
 		f, err := chipfile.OpenOrCreate(file, sealer, chip.Options{Rand: a.rand})
 		if err != nil {
@@ -89,7 +102,8 @@ a secure channel: personalise in a trusted room.`,
 				fmt.Sprintf("the chip in %s is personalised and locked already; name a new file for another card", file))
 		}
 		// Not through the file: it then goes from blank to locked in one step.
-		return a.personalize(cmd.Context(), reader.NewChipTransport(f.Chip()), steps, kind, file, f.Save)
+		opened := &openedCard{Transport: reader.NewChipTransport(f.Chip()), name: softwareChip + filepath.Base(file), atr: f.ATR()}
+		return a.personalize(cmd.Context(), opened, tracing, steps, kind, file, f.Save)
 	}
 	return cmd
 }
@@ -104,7 +118,12 @@ func kindNames() string {
 
 // personalize runs the script and tells what became of the chip. save, where
 // there is one, keeps the result.
-func (a *app) personalize(ctx context.Context, t reader.Transport, steps []perso.Step, kind perso.Kind, where string, save func() error) error {
+func (a *app) personalize(ctx context.Context, card *openedCard, tracing traceFlags, steps []perso.Step, kind perso.Kind, where string, save func() error) (err error) {
+	t, end, err := a.traced(tracing, trace.MaskKeys, card)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.untraced(end())) }()
 	serial := chipSerial(ctx, t)
 	bar := a.newProgress(a.say("ghi chip", "personalize"), int64(len(steps)))
 	traffic, err := reader.Personalise(ctx, t, steps, func(done, total int, step string) {

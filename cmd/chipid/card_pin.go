@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"chipid/reader"
 	"chipid/reader/inspect"
+	"chipid/reader/trace"
 )
 
 func newCardPINCommand(a *app) *cobra.Command {
@@ -46,6 +48,7 @@ else; when the chip is made and that file is deleted, nobody can tell them again
 func newCardUnblockCommand(a *app) *cobra.Command {
 	var selector, chip string
 	var puk secretFlag
+	var tracing traceFlags
 	cmd := &cobra.Command{
 		Use:   "unblock",
 		Short: "Give a blocked PIN its tries back, with the PUK",
@@ -58,12 +61,16 @@ tries back and stays what it is. A card lets that be done ten times.`,
 	cmd.Flags().StringVar(&selector, "reader", "", "reader: its number, name or a part of it (default: the one with a card on it)")
 	cmd.Flags().StringVar(&chip, "chip", "", "a software chip in this file instead")
 	puk.register(cmd, "puk", "the PUK of the card")
+	tracing.register(cmd, "new file for every command and answer, without personal data", "with --trace: record every octet, personal data too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !puk.given() {
 			return usageErrorf("%s needs --puk or --puk-file (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
 		}
 		if chip != "" && selector != "" {
 			return usageErrorf("give either --reader or --chip, not both")
+		}
+		if err := tracing.checkFile(a); err != nil {
+			return err
 		}
 		number, err := puk.read(a)
 		if err != nil {
@@ -73,11 +80,15 @@ tries back and stays what it is. A card lets that be done ten times.`,
 		if err != nil {
 			return err
 		}
-		err = inspect.Unblock(cmd.Context(), card.Transport, inspect.Options{Passwords: inspect.Passwords{PUK: number}, Rand: a.rand, Now: a.now})
+		transport, end, err := a.traced(tracing, trace.MaskNothing, card)
+		if err != nil {
+			return errors.Join(err, card.close())
+		}
+		err = inspect.Unblock(cmd.Context(), transport, inspect.Options{Passwords: inspect.Passwords{PUK: number}, Rand: a.rand, Now: a.now})
 		if e := card.close(); err == nil {
 			err = e
 		}
-		if err != nil {
+		if err = errors.Join(err, a.untraced(end())); err != nil {
 			return err
 		}
 		if a.asJSON {

@@ -50,7 +50,7 @@ func (f *exportFlags) check(a *app, plan reader.Plan) (inspect.Form, error) {
 		return form, nil
 	}
 	if _, err := os.Lstat(f.to); err == nil {
-		return "", fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), f.to)
+		return "", a.alreadyThere(f.to)
 	}
 	return form, nil
 }

@@ -79,7 +79,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.policy.Plan, err = flags.reading(a.asJSON); err != nil {
 			return err
 		}
-		if err := flags.trace.check(); err != nil {
+		if err := flags.trace.checkFile(a); err != nil {
 			return err
 		}
 		form, err := flags.export.check(a, flags.policy.Plan)
@@ -121,11 +121,9 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err != nil {
 			return err
 		}
-		transport, endTrace := card.Transport, func() error { return nil }
-		if flags.trace.path != "" {
-			if transport, endTrace, err = a.recordTrace(flags.trace.path, flags.trace.mask(trace.MaskNothing), card); err != nil {
-				return errors.Join(err, card.close())
-			}
+		transport, endTrace, err := a.traced(flags.trace, trace.MaskNothing, card)
+		if err != nil {
+			return errors.Join(err, card.close())
 		}
 		bar := a.newProgress(a.say("đọc thẻ", "read"), 0)
 		options := inspect.Options{

@@ -82,6 +82,23 @@ func (f *traceFlags) check() error {
 	return nil
 }
 
+// checkFile is check for a command that records into one file, which must be a
+// new one. It is found out before anything is done to a card.
+func (f *traceFlags) checkFile(a *app) error {
+	if err := f.check(); err != nil || f.path == "" {
+		return err
+	}
+	if _, err := os.Lstat(f.path); err == nil {
+		return a.alreadyThere(f.path)
+	}
+	return nil
+}
+
+// alreadyThere refuses to write over what may be another card's.
+func (a *app) alreadyThere(path string) error {
+	return fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), path)
+}
+
 // mask is what is left out of a trace: all data, and with --trace-secrets no
 // more than has to be.
 func (f *traceFlags) mask(least trace.Mask) trace.Mask {
@@ -91,6 +108,23 @@ func (f *traceFlags) mask(least trace.Mask) trace.Mask {
 	return trace.MaskData
 }
 
+// traced is the way to a card, recorded where that was asked for. end is called
+// in any case.
+func (a *app) traced(f traceFlags, least trace.Mask, card *openedCard) (t reader.Transport, end func() error, err error) {
+	if f.path == "" {
+		return card.Transport, func() error { return nil }, nil
+	}
+	return a.recordTrace(f.path, f.mask(least), card)
+}
+
+// untraced words that a trace was not kept, after what it is of was done.
+func (a *app) untraced(err error) error {
+	if err == nil {
+		return nil
+	}
+	return a.told(err, "không lưu được bản ghi lệnh: "+a.inWords(err), "the trace could not be kept: "+a.inWords(err))
+}
+
 // recordTrace records what goes to a card into a new file, as it goes: a card
 // that stalls the program is what a trace is for. end keeps the file, and says
 // whether all is in it.
@@ -98,7 +132,7 @@ func (a *app) recordTrace(path string, mask trace.Mask, card *openedCard) (t rea
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return nil, nil, fmt.Errorf(a.say("đã có tệp %s: hãy chọn tên khác", "%s is there already: choose another name"), path)
+		return nil, nil, a.alreadyThere(path)
 	case err != nil:
 		return nil, nil, fmt.Errorf("begin the trace: %w", err)
 	}
