@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"chipid/card/biometric"
 	"chipid/card/tlv"
 	"chipid/pki/cert"
 	"chipid/pki/curve"
@@ -24,15 +25,54 @@ func FuzzDG14(f *testing.F) {
 
 // FuzzTemplates: files of which this package takes nothing but the tag off.
 func FuzzTemplates(f *testing.F) {
-	for _, file := range []File{EFSOD, DG13} {
+	for _, file := range []File{EFSOD, DG6, DG13} {
 		f.Add(tlv.Encode(tlv.Tag(file.Tag()), []byte{0x30, 0x00}))
 	}
 	f.Add(doc9303.Hex(f, "7784FFFFFFFF"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		for file, decode := range map[File]func([]byte) ([]byte, error){EFSOD: DecodeSOD, DG13: DecodeDG13} {
+		for file, decode := range map[File]func([]byte) ([]byte, error){EFSOD: DecodeSOD, DG6: DecodeDG6, DG13: DecodeDG13} {
 			if value, err := decode(raw); err == nil && !bytes.HasSuffix(bytes.TrimRight(raw, "\x00\xFF"), bytes.TrimRight(value, "\x00\xFF")) {
 				t.Fatalf("%v holds %X", file, value)
 			}
+		}
+	})
+}
+
+// FuzzPrints reads the data groups of fingers and irises, record and all.
+func FuzzPrints(f *testing.F) {
+	fingers := make([]biometric.FingerRecord, 2)
+	for i, position := range []byte{biometric.RightIndex, biometric.LeftIndex} {
+		record, err := biometric.NewFinger(position, wsqPicture())
+		if err != nil {
+			f.Fatal(err)
+		}
+		fingers[i] = record
+	}
+	raw, err := EncodeDG3(nil, fingers...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(doc9303.Hex(f, "63067F6103020100"))
+	f.Add(doc9303.Hex(f, "76067F6103020100"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		size := 0
+		if records, err := DecodeDG3(raw); err == nil {
+			for _, r := range records {
+				for _, finger := range r.Fingers {
+					size += len(finger.Image)
+				}
+			}
+		}
+		if records, err := DecodeDG4(raw); err == nil {
+			for _, r := range records {
+				for _, iris := range r.Irises {
+					size += len(iris.Image)
+				}
+			}
+		}
+		if size > len(raw) {
+			t.Fatalf("%d octets of pictures in a file of %d", size, len(raw))
 		}
 	})
 }

@@ -18,6 +18,9 @@ const repository = "../.."
 // the target that brings it foreign octets by another way.
 var throughOthers = map[string]string{
 	"card/iso7816.Cipher.VerifyMAC": "card/iso7816.FuzzUnwrapResponse",
+	"card/lds.DecodeDG5":            "card/lds.FuzzDecodeDisplayed",
+	"card/lds.DecodeDG9":            "card/lds.FuzzDecodeFeatures",
+	"card/lds.DecodeDG10":           "card/lds.FuzzDecodeFeatures",
 	"card/passiveauth.VerifySOD":    "card/passiveauth.FuzzVerify",
 	"enroll.CheckPhoto":             "card/biometric.FuzzCheckPhoto",
 	"pki/cert.ParseScheme":          "pki/authority.FuzzParseProfile",
