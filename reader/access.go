@@ -74,34 +74,46 @@ func passwordError(password string, err error) *PasswordError {
 }
 
 // BAC opens access with the seed that bac.Seed makes of the MRZ (Doc 9303-11
-// §4.3). The application must be selected.
+// §4.3). The application must be selected. A chip that has lost its session says
+// 6985; it is asked once more. Some say it to a wrong MRZ, and then again.
 func (s *Session) BAC(ctx context.Context, seed []byte) error {
+	challenged, err := s.basicAccess(ctx, seed)
+	if !hasStatus(err, iso7816.SWConditionsNotSatisfied) {
+		return err
+	}
+	if err := s.SelectApplication(ctx); err != nil {
+		return err
+	}
+	if challenged, err = s.basicAccess(ctx, seed); challenged && hasStatus(err, iso7816.SWConditionsNotSatisfied) {
+		return &PasswordError{Password: "MRZ", TriesLeft: -1}
+	}
+	return err
+}
+
+// basicAccess is one run; challenged says that the chip gave a challenge.
+func (s *Session) basicAccess(ctx context.Context, seed []byte) (challenged bool, err error) {
 	const operation = "Basic Access Control"
 	challenge, err := s.mustExchange(ctx, operation, bac.GetChallenge())
 	if err != nil {
-		return err
+		return false, err
 	}
 	terminal := bac.NewTerminal(seed, s.rand)
 	message, err := terminal.Authenticate(challenge)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return true, fmt.Errorf("%s: %w", operation, err)
 	}
 	response, err := s.mustExchange(ctx, operation, bac.ExternalAuthenticate(message))
 	if err != nil {
 		if wrong := passwordError("MRZ", err); wrong != nil {
-			return wrong
+			return true, wrong
 		}
-		// Some chips mean it by this one too: they had given a challenge.
-		if hasStatus(err, iso7816.SWConditionsNotSatisfied) {
-			return &PasswordError{Password: "MRZ", TriesLeft: -1}
-		}
-		return err
+		return true, err
 	}
 	keys, err := terminal.Finish(response)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return true, fmt.Errorf("%s: %w", operation, err)
 	}
-	return s.secure(operation, keys)
+	return true, s.secure(operation, keys)
 }
 
 // secure starts a secure channel, in place of one that there may be.

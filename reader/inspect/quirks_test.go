@@ -511,3 +511,48 @@ func TestCutSignature(t *testing.T) {
 	judge(t, alone, quirky(t, alone, "aa-cut-231"), gm, genuine)
 	judge(t, alone, quirky(t, alone, "aa-cut-always"), gm, undetermined("activeAuthentication", "unsupported"))
 }
+
+// forgetful is a line on which the chip loses its session before a command,
+// without anybody being told: its reader has reset it, or another program has.
+type forgetful struct {
+	chip *chip.Chip
+	at   int // commands until then
+}
+
+func (f *forgetful) Transmit(_ context.Context, command []byte) ([]byte, error) {
+	if f.at--; f.at == 0 {
+		f.chip.Reset()
+	}
+	return f.chip.Process(command), nil
+}
+
+func (f *forgetful) Reset(context.Context) error { f.chip.Reset(); return nil }
+
+// TestForgottenSession: whenever a chip loses its session, it is read to the end
+// all the same, and neither taken for a copy nor its password for a wrong one.
+func TestForgottenSession(t *testing.T) {
+	pace, bac := built(t)
+	for name, on := range map[string]state{"PACE": pace, "BAC": bac} {
+		t.Run(name, func(t *testing.T) {
+			store := on.store(t)
+			line := &counted{Transport: reader.NewChipTransport(quirky(t, on))}
+			read(t, line, zone(on.secrets))
+			for n := 1; n <= line.commands; n++ {
+				e, err := inspect.Read(context.Background(), &forgetful{quirky(t, on), n}, options(zone(on.secrets)))
+				if err != nil {
+					t.Errorf("lost before command %d of %d: %v", n, line.commands, err)
+					continue
+				}
+				r := inspect.Check(e, store, now)
+				if r.Verdict != inspect.Genuine {
+					t.Errorf("lost before command %d of %d: %s", n, line.commands, describe(r))
+				}
+				for _, f := range on.doc.Files() {
+					if built, _ := on.doc.Get(f); !bytes.Equal(e.Files[f.String()], built) {
+						t.Errorf("lost before command %d of %d: %s was not read as it was built", n, line.commands, f)
+					}
+				}
+			}
+		})
+	}
+}
