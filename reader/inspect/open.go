@@ -111,6 +111,14 @@ func (r *run) access(ctx context.Context) error {
 			return nil
 		}
 		err = open(ctx)
+		if errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened {
+			// It took the password and lost its session: no reason to fall back.
+			r.reopened++
+			if err := r.s.Restart(ctx); err != nil {
+				return err
+			}
+			err = open(ctx)
+		}
 		if err == nil {
 			r.e.Access.Parameters = offer.Own()
 			r.opened(offer.Name(), password.Name(), open)

@@ -536,7 +536,7 @@ func TestForgottenSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := on.store(t)
 			line := &counted{Transport: reader.NewChipTransport(quirky(t, on))}
-			read(t, line, zone(on.secrets))
+			usual := read(t, line, zone(on.secrets)).Access.Protocol
 			for n := 1; n <= line.commands; n++ {
 				e, err := inspect.Read(context.Background(), &forgetful{quirky(t, on), n}, options(zone(on.secrets)))
 				if err != nil {
@@ -544,7 +544,7 @@ func TestForgottenSession(t *testing.T) {
 					continue
 				}
 				r := inspect.Check(e, store, now)
-				if r.Verdict != inspect.Genuine {
+				if r.Verdict != inspect.Genuine || r.Checks.AccessControl.Protocol != usual {
 					t.Errorf("lost before command %d of %d: %s", n, line.commands, describe(r))
 				}
 				for _, f := range on.doc.Files() {
