@@ -370,6 +370,11 @@ func TestRefused(t *testing.T) {
 		"too large an APDU":    head + "maxapdu 99999999\n",
 		"a line without end":   head + strings.Repeat("0", 1<<20),
 		"hidden without end":   strings.Replace(head, "whole", "masked", 1) + "0.000000 > [99999999999]\n",
+		"inside of nothing":    head + "0.000000 plain > 00B00000\n",
+		"inside of no answer":  head + "0.000000 > 00B00000\n0.000000 plain > 00B00000\n",
+		"an inner answer only": head + "0.000000 > 00B00000\n0.000000 < 9000\n0.000000 plain < 9000\n",
+		"inside twice":         head + "0.000000 > 00B00000\n0.000000 < 9000\n0.000000 plain > 00B00000\n0.000000 plain > 00B00000\n",
+		"inside of a failure":  head + "0.000000 > 00B00000\n0.000000 ! \"gone\"\n0.000000 plain > 00B00000\n",
 		"many hidden octets":   strings.Replace(head, "whole", "masked", 1) + strings.Repeat("0.000000 > [65000]\n0.000000 < [65000]\n", 200),
 	} {
 		_, err := trace.Read(strings.NewReader(text))
@@ -560,12 +565,14 @@ func TestDescribe(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("chipid-trace 1 masked\nstart 2026-11-05T12:00:00.001000Z\nreader \"a\"\natr 3B80\nmaxapdu 256\nresettable\n0.001000 > 00A4040C07A0000002471001\n0.002000 < 9000\n0.005000 > 0CB081000D[13]00\n0.006000 < [3]9000\n0.006000 reset\n0.007000 done\n0.009000 > 00DA0062000004[4]0000\n0.010000 lost \"card removed\"\n0.011000 rejoin\n0.012000 done\nend 5\n"))
 	f.Add([]byte("chipid-trace 1 whole\nstart 2026-11-05T12:00:00.000000Z\n0.000000 > 10860000027C0000\n0.000000 < 7C028000" + "9000\n0.000000 > 00A4020C020101\n"))
+	f.Add([]byte("chipid-trace 1 keys-masked\nstart 2026-11-05T12:00:00.000000Z\n0.000000 > 0C2A00BE0A8708010102030405060700\n0.000001 < 990290009000\n0.000001 plain > 002A00BE077F4E04\n0.000001 plain < 9000\n0.000002 > 0CB1000000\n0.000003 < 8701019000\n0.000003 plain > 00B10000045402800000\nend 2\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tr, err := trace.Read(bytes.NewReader(raw))
 		if err != nil {
 			return
 		}
 		tr.Describe()
+		tr.Totals()
 		again, err := trace.Read(bytes.NewReader(tr.Marshal()))
 		if err != nil || !reflect.DeepEqual(again, tr) {
 			t.Fatalf("%v: it does not come back\n%s", err, tr.Marshal())
