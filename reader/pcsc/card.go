@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -48,6 +49,8 @@ type Card struct {
 
 	spoken time.Time   // to the card, last
 	rest   *time.Timer // until somebody looks after it
+
+	gone atomic.Bool // the card was taken away: there is nothing to reset
 }
 
 // Connect opens the card on the reader that selector means (see Choose).
@@ -102,6 +105,7 @@ func (c *Card) open(ctx context.Context, pc service) error {
 			return o.err
 		}
 		c.pc, c.met = pc, o.met
+		c.gone.Store(false)
 		c.resting()
 		return nil
 	case <-ctx.Done():
@@ -222,7 +226,9 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	select {
 	case a := <-got:
 		if a.err != nil {
-			return nil, c.transmitError(a.err)
+			err := c.transmitError(a.err)
+			c.gone.Store(errors.Is(err, ErrCardRemoved) || errors.Is(err, ErrNoReader) || errors.Is(err, ErrNoService))
+			return nil, err
 		}
 		return a.response, nil
 	case <-ctx.Done():
@@ -330,12 +336,22 @@ func (c *Card) lookAfter() {
 	c.rest.Reset(c.idle.next(rested))
 }
 
+// disposition is what becomes of the card when it is given up: what was unlocked
+// is locked by a reset, but where the card was taken away, the one that a reset
+// would meet is another, just being put there.
+func (c *Card) disposition() scard.Disposition {
+	if c.gone.Load() {
+		return scard.LeaveCard
+	}
+	return scard.ResetCard
+}
+
 // drop gives up the card and the context; what they say to that matters to
 // nobody. It is called with mu held.
 func (c *Card) drop() {
 	c.rest.Stop()
 	if c.handle != nil {
-		_ = c.handle.Disconnect(scard.ResetCard)
+		_ = c.handle.Disconnect(c.disposition())
 		_ = c.pc.Release()
 		c.handle = nil
 	}
@@ -448,7 +464,7 @@ func (c *Card) disconnect() error {
 		return nil
 	}
 	c.rest.Stop()
-	err := c.handle.Disconnect(scard.ResetCard)
+	err := c.handle.Disconnect(c.disposition())
 	if e := c.pc.Release(); err == nil {
 		err = e
 	}

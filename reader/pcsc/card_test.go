@@ -57,6 +57,8 @@ func (d *desk) asked() []string {
 
 // atr is that of the card on the desk.
 func (d *desk) atr() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.foreign {
 		return []byte{0x3B, 0x81, 0x80, 0x01, 0x80, 0x80}
 	}

@@ -101,6 +101,7 @@ func (s Slot) Serve(ctx context.Context) error {
 		s.FirstMessage = firstMessage
 	}
 	conn, err := s.dial(ctx)
+	var lost time.Time // when the reader went away; zero before the card was ever taken
 	for {
 		if ctx.Err() != nil {
 			return nil
@@ -112,14 +113,19 @@ func (s Slot) Serve(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case !plugged || errors.Is(err, ErrProtocol):
+		case errors.Is(err, ErrProtocol), errors.Is(err, ErrBusy), !plugged && lost.IsZero():
 			return fmt.Errorf("plug the card into %s: %w", s.Address, err)
 		}
-		if s.Lost != nil {
-			s.Lost(err)
+		if plugged {
+			if s.Lost != nil {
+				s.Lost(err)
+			}
+			s.Card.Reset()
+			lost = time.Now()
 		}
-		s.Card.Reset()
-		conn, err = s.redial(ctx)
+		// A service on its way down still takes a connection or two, and then
+		// hangs up on them.
+		conn, err = s.redial(ctx, lost.Add(s.RedialFor), !plugged)
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("plug the card into %s again after the reader went away: %w", s.Address, err)
 		}
@@ -138,17 +144,22 @@ func (s Slot) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// redial waits for a reader that went away.
-func (s Slot) redial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.RedialFor)
+// redial waits for a reader that went away, until a time; pause says that it was
+// there a moment ago, and is not to be asked at once.
+func (s Slot) redial(ctx context.Context, until time.Time, pause bool) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	tick := time.NewTicker(redialEvery)
 	defer tick.Stop()
+	err := ErrNoReader
 	for {
-		conn, err := s.dial(ctx)
-		if err == nil {
-			return conn, nil
+		if !pause {
+			var conn net.Conn
+			if conn, err = s.dial(ctx); err == nil {
+				return conn, nil
+			}
 		}
+		pause = false
 		select {
 		case <-ctx.Done():
 			return nil, err

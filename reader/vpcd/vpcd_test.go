@@ -95,6 +95,11 @@ func TestServe(t *testing.T) {
 			conn.Close()
 			<-lost
 			<-card.resets // no rights outlive the reader
+			// On its way down it takes the card once more and hangs up at once.
+			if conn, err = l.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
 			continue
 		}
 		stop()
