@@ -60,7 +60,7 @@ const (
 	samplesPerOctet = 400
 	maxBlocks       = 1 << 18 // code-blocks and precincts of one tile
 	maxAllBlocks    = 1 << 20 // and of all
-	maxWork         = 1 << 30 // samples times coding passes
+	maxWork         = 1 << 29 // samples times coding passes
 )
 
 // Colour spaces of a JP2 file (ISO/IEC 15444-1 table I.10).
