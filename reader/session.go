@@ -49,6 +49,8 @@ type Session struct {
 	begun *begun // a file of which the first piece is here
 	short bool   // the last READ BINARY gave less than it was asked for
 
+	longAnswers bool // of more than a short response have come, protected and sound
+
 	traffic Traffic
 	busy    time.Duration // waited for the card
 }
@@ -84,6 +86,7 @@ func (s *Session) Extended() bool { return s.maxResponse > iso7816.MaxShortNe }
 // ForgetExtended goes back to short APDUs, for a chip that promises extended
 // lengths and does not keep to it.
 func (s *Session) ForgetExtended() {
+	s.longAnswers = false
 	s.maxResponse, s.maxCommand, s.shortest, s.shortestSafe = iso7816.MaxShortNe, iso7816.MaxShortData, 0, 0
 }
 
@@ -141,6 +144,7 @@ func (s *Session) exchange(ctx context.Context, operation string, c iso7816.Comm
 	if err != nil {
 		return iso7816.Response{}, raw, fmt.Errorf("%s: %w", operation, err)
 	}
+	s.longAnswers = s.longAnswers || len(raw.response.Data) > iso7816.MaxShortNe
 	if witness, ok := s.transport.(Witness); ok {
 		if plain, err := c.Bytes(); err == nil {
 			witness.Witness(plain, r.Bytes())
@@ -365,9 +369,10 @@ type begun struct {
 	first []byte
 }
 
-// begin makes one exchange that begins to read a file, in short length whatever
-// the chip promises: what it is made for must not fail by lengths. ReadFile,
-// called next for that file, goes on from there. A refusal is no error.
+// begin makes one exchange that begins to read a file. What it is made for must
+// not fail by lengths: it is in short length whatever the chip promises, unless
+// the chip has kept that promise before. ReadFile, called next for that file,
+// goes on from there. A refusal is no error.
 func (s *Session) begin(ctx context.Context, operation string, f lds.File) (rawExchange, error) {
 	s.begun = nil
 	if s.noShortID {
@@ -375,7 +380,10 @@ func (s *Session) begin(ctx context.Context, operation string, f lds.File) (rawE
 		_, raw, err := s.exchange(ctx, operation, iso7816.Command{INS: insSelect, P1: 0x02, P2: 0x0C, Data: []byte{byte(id >> 8), byte(id)}})
 		return raw, err
 	}
-	want := min(s.piece(), s.channel.MaxPlainResponse(false, 0))
+	want := s.piece()
+	if !s.longAnswers {
+		want = min(want, s.channel.MaxPlainResponse(false, 0))
+	}
 	r, raw, err := s.exchange(ctx, operation, iso7816.Command{INS: insReadBinary, P1: 0x80 | f.ShortID(), Ne: want})
 	if err == nil && len(r.Data) > 0 && (r.SW == iso7816.SWSuccess || r.SW == iso7816.SWEndOfFile) {
 		s.begun = &begun{f, r.Data[:min(len(r.Data), want)]}

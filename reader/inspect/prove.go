@@ -24,8 +24,14 @@ func (r *run) proofs(ctx context.Context) error {
 		if err := r.file(ctx, lds.DG14); err != nil {
 			return err
 		}
+		next := r.next()
 		if err := r.chipAuthentication(ctx); err != nil {
 			return err
+		}
+		if r.offer != nil { // which has begun to read it
+			if err := r.file(ctx, next); err != nil {
+				return err
+			}
 		}
 	}
 	if r.o.Plan == reader.FullPlan {
