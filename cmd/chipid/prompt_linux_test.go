@@ -18,7 +18,7 @@ import (
 // command and leaves a terminal that echoes.
 func TestInterruptAtPrompt(t *testing.T) {
 	t.Setenv("CHIPID_PASSPHRASE", "")
-	terminal := openTerminal(t)
+	terminal, _ := openTerminal(t)
 	before, err := term.GetState(int(terminal.Fd()))
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +54,42 @@ func TestInterruptAtPrompt(t *testing.T) {
 	}
 }
 
-// openTerminal gives the near end of a pseudo-terminal.
-func openTerminal(t *testing.T) *os.File {
+// TestPINAtPrompt: --pin - asks for the PIN, and takes what is typed.
+func TestPINAtPrompt(t *testing.T) {
+	for typed, want := range map[string]string{"271828\n": "271828", "\n": ""} {
+		near, far := openTerminal(t)
+		a := newApp()
+		a.in = near
+		asked, questions := io.Pipe()
+		a.err = questions
+		type answer struct {
+			pin string
+			err error
+		}
+		done := make(chan answer, 1)
+		go func() {
+			f := secretFlag{name: "pin", value: "-"}
+			pin, err := f.read(a)
+			questions.Close()
+			done <- answer{pin, err}
+		}()
+		question := make([]byte, len("PIN: "))
+		if _, err := io.ReadFull(asked, question); err != nil || string(question) != "PIN: " {
+			t.Fatalf("asked %q, %v", question, err)
+		}
+		go io.Copy(io.Discard, asked)
+		if _, err := io.WriteString(far, typed); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-done; got.pin != want || (got.err == nil) != (want != "") {
+			t.Errorf("%q was typed: %q, %v", typed, got.pin, got.err)
+		}
+	}
+}
+
+// openTerminal gives both ends of a pseudo-terminal: the one that a command is
+// run on, and the keyboard's.
+func openTerminal(t *testing.T) (near, far *os.File) {
 	t.Helper()
 	far, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -69,12 +103,12 @@ func openTerminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	near, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { near.Close() })
-	return near
+	return near, far
 }
 
 // TestPlain: what any room may meet is told with what to do about it.
