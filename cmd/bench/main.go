@@ -39,6 +39,7 @@ var benchmarks = []struct {
 	run  func() ([]row, error)
 }{
 	{"pki", pki},
+	{"read", read},
 }
 
 func main() {
