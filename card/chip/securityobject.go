@@ -217,6 +217,12 @@ func securityObjectHabits() []habit {
 					s.version, s.sid = []byte{0x02, 0x01, 0x03}, tlv.Encode(derKeyID, c.SubjectKeyID)
 				}
 			})),
+		row("sod-versions", 5, "RFC 5652 §5.1, §5.3", "has the version numbers of SignedData and signer the wrong way round", "số phiên bản của SignedData và bên ký bị đảo").
+			onFile(lds.EFSOD, changed(func(sd *signedData) {
+				for i := range sd.signers {
+					sd.version, sd.signers[i].version = sd.signers[i].version, sd.version
+				}
+			})),
 		row("sod-issuer-respelled", 5, "RFC 5280 §7.1", "names the signer's issuer in other letters, string types and blanks than its certificate", "tên bên cấp chứng thư viết khác kiểu chuỗi, chữ hoa và dấu cách").
 			onFile(lds.EFSOD, eachSigner(func(_ *signedData, s *signerInfo) { s.sid = respell(s.sid) })),
 		row("sod-digest-parameters", 5, "RFC 5754 §2", "writes NULL parameters where the digest algorithm had none, and none where it had", "đảo tham số NULL của thuật toán băm").

@@ -126,6 +126,7 @@ func quirks() []quirk {
 		same("sod-in-pieces", showing(lds.EFSOD)),
 		same("sod-two-signers", showing(lds.EFSOD)),
 		same("sod-signer-by-key-id", showing(lds.EFSOD)),
+		same("sod-versions", showing(lds.EFSOD)),
 		same("sod-issuer-respelled", showing(lds.EFSOD)),
 		same("sod-digest-parameters", showing(lds.EFSOD)),
 		same("sod-odd-certificate", showing(lds.EFSOD)),
