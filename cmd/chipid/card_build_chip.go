@@ -19,7 +19,7 @@ import (
 // chipFlags are the flags of card build that make another chip of a card than its
 // profile has.
 type chipFlags struct {
-	pace, ca, cvca, fingers []string
+	pace, ca, cvca, fingers, irises []string
 	pinFlags
 }
 
@@ -36,6 +36,7 @@ func (f *chipFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.ca, "ca", nil, "a key of chip authentication, CURVE:CIPHER (repeatable), or none (default: the profile's)")
 	flags.StringArrayVar(&f.cvca, "cvca", nil, "certificate of the CVCA whose terminals may read fingerprints; of two, the newer first")
 	flags.StringArrayVar(&f.fingers, "finger", nil, "a fingerprint, POSITION=FILE (repeatable), such as right-index=finger.wsq")
+	flags.StringArrayVar(&f.irises, "iris", nil, "an iris, EYE=FILE (repeatable), such as right=iris.jp2")
 	f.pinFlags.register(cmd, `PIN of the card; "random" draws one`, `PUK that unblocks the PIN; "random" draws one`)
 }
 
@@ -55,7 +56,8 @@ The chip of the profile is made unless flags say otherwise:
 PACE, and chip authentication with AES, modulo 2048 bits need a reader with
 extended lengths. A card with --cvca holds its fingerprints (--finger POSITION=FILE
 in WSQ, JPEG, JPEG 2000 or PNG; FILE "invented" draws one) for terminals that this
-CVCA lets in. Positions: ` + "right-thumb, right-index, right-middle, right-ring,\nright-little, left-thumb and so on." + `
+CVCA lets in. Positions: ` + "right-thumb, right-index, right-middle, right-ring,\nright-little, left-thumb and so on." + ` Irises
+(--iris EYE=FILE, eyes right and left) are guarded likewise.
 
 A PIN or PUK may be given as --pin VALUE, be typed (--pin -), stand in a file
 (--pin-file), or be drawn (--pin random). It is kept in chip-secrets.sealed alone;
@@ -100,7 +102,7 @@ func (f *chipFlags) protocols(a *app) (national.Protocols, error) {
 		}
 		p.TrustPoints = append(p.TrustPoints, c)
 	}
-	if err := f.fingerprints(a, &p); err != nil {
+	if err := f.protected(&p); err != nil {
 		return p, err
 	}
 	return p, f.secrets(a, &p)
@@ -125,36 +127,66 @@ func readParameters(path string) ([]byte, error) {
 	return raw, nil
 }
 
-func (f *chipFlags) fingerprints(a *app, p *national.Protocols) error {
-	if len(f.fingers) == 0 {
-		return nil
-	}
-	var records []biometric.FingerRecord
+// protected makes the data groups that terminals alone may read.
+func (f *chipFlags) protected(p *national.Protocols) error {
+	var fingers []biometric.FingerRecord
 	for n, text := range f.fingers {
 		name, path, ok := strings.Cut(text, "=")
 		position, known := fingerPosition(name)
 		if !ok || !known {
 			return usageErrorf("--finger %s: a fingerprint is written POSITION=FILE, with a position such as right-index", text)
 		}
-		picture := portrait.Finger(uint64(n) + uint64(position)<<8)
-		if path != invented {
-			var err error
-			if picture, err = durable.ReadFile(path, biometric.MaxPhotoBytes); err != nil {
-				return err
-			}
+		picture, err := pictureOr(path, portrait.Finger, uint64(n)+uint64(position)<<8)
+		if err != nil {
+			return err
 		}
 		record, err := biometric.NewFinger(position, picture)
 		if err != nil {
 			return fmt.Errorf("--finger %s: %w", text, err)
 		}
-		records = append(records, record)
+		fingers = append(fingers, record)
 	}
-	raw, err := lds.EncodeDG3(nil, records...)
-	if err != nil {
-		return err
+	var irises []biometric.IrisRecord
+	for n, text := range f.irises {
+		name, path, ok := strings.Cut(text, "=")
+		eye, known := map[string]byte{"right": biometric.RightEye, "left": biometric.LeftEye}[strings.ToLower(name)]
+		if !ok || !known {
+			return usageErrorf("--iris %s: an iris is written EYE=FILE, with right or left for the eye", text)
+		}
+		picture, err := pictureOr(path, portrait.Iris, uint64(n)+uint64(eye)<<8)
+		if err != nil {
+			return err
+		}
+		record, err := biometric.NewIris(eye, picture)
+		if err != nil {
+			return fmt.Errorf("--iris %s: %w", text, err)
+		}
+		irises = append(irises, record)
 	}
-	p.Protected = map[lds.File][]byte{lds.DG3: raw}
+	p.Protected = map[lds.File][]byte{}
+	if len(fingers) > 0 {
+		raw, err := lds.EncodeDG3(nil, fingers...)
+		if err != nil {
+			return err
+		}
+		p.Protected[lds.DG3] = raw
+	}
+	if len(irises) > 0 {
+		raw, err := lds.EncodeDG4(nil, irises...)
+		if err != nil {
+			return err
+		}
+		p.Protected[lds.DG4] = raw
+	}
 	return nil
+}
+
+// pictureOr reads a picture's file, or has one drawn.
+func pictureOr(path string, draw func(uint64) []byte, seed uint64) ([]byte, error) {
+	if path == invented {
+		return draw(seed), nil
+	}
+	return durable.ReadFile(path, biometric.MaxPhotoBytes)
 }
 
 // fingerPosition is the number of a finger by its name (ISO/IEC 19794-4 table 6).

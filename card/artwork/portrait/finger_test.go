@@ -30,3 +30,19 @@ func TestFingerFollowsItsSeed(t *testing.T) {
 		t.Errorf("%d changes from light to dark", crossings)
 	}
 }
+
+func TestIrisFollowsItsSeed(t *testing.T) {
+	a := Iris(7)
+	if !bytes.Equal(a, Iris(7)) || bytes.Equal(a, Iris(8)) {
+		t.Error("an iris does not follow its seed")
+	}
+	img, err := jpeg.Decode(bytes.NewReader(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pupil, _, _, _ := img.At(irisWidth/2, irisHeight/2).RGBA()
+	white, _, _, _ := img.At(10, 10).RGBA()
+	if b := img.Bounds(); b.Dx() != irisWidth || b.Dy() != irisHeight || pupil > 0x3000 || white < 0xB000 {
+		t.Errorf("%v, pupil %X, white %X", b, pupil, white)
+	}
+}
