@@ -54,10 +54,12 @@ The chip of the profile is made unless flags say otherwise:
   --ca CURVE:CIPHER or GROUP:CIPHER, likewise; several keys are numbered
 
 PACE, and chip authentication with AES, modulo 2048 bits need a reader with
-extended lengths. A card with --cvca holds its fingerprints (--finger POSITION=FILE
-in WSQ, JPEG, JPEG 2000 or PNG; FILE "invented" draws one) for terminals that this
-CVCA lets in. Positions: ` + "right-thumb, right-index, right-middle, right-ring,\nright-little, left-thumb and so on." + ` Irises
-(--iris EYE=FILE, eyes right and left) are guarded likewise.
+extended lengths.
+
+A card with --cvca holds fingerprints (--finger POSITION=FILE, in WSQ, JPEG, JPEG
+2000 or PNG) and irises (--iris EYE=FILE) for terminals that this CVCA lets in.
+Positions are right-thumb, right-index, right-middle, right-ring, right-little and
+the same of the left hand, eyes right and left. The FILE "invented" draws a picture.
 
 A PIN or PUK may be given as --pin VALUE, be typed (--pin -), stand in a file
 (--pin-file), or be drawn (--pin random). It is kept in chip-secrets.sealed alone;
