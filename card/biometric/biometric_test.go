@@ -232,6 +232,53 @@ func TestLyingLengths(t *testing.T) {
 	}
 }
 
+// ISO/IEC 19794-5:2011 gives each image its device, time and qualities.
+func TestFaces2011(t *testing.T) {
+	img := encode(t, picture(200, 260, 9), 75)
+	one := Face{
+		Edition: Edition2011, Certified: 0, Temporal: 0xFFFE, Gender: 1, EyeColour: 2, HairColour: 3, SubjectHeight: 4, PropertyMask: 0xABCDEF, Expression: 5,
+		PoseAngle: [3]byte{6, 7, 8}, PoseUncertainty: [3]byte{9, 10, 11}, FeaturePoints: []FeaturePoint{{1, 2, 3, 4, 5, 6, 7, 8}},
+		Device: Device{[9]byte{7, 0xEA, 1, 2}, 1, 2, 3}, Qualities: []QualityBlock{{80, 1, 2}}, ImageType: 1, Width: 200, Height: 260,
+		SamplingRate: 12, PostAcquisition: 13, CrossReference: 14, ColourSpace: 15, Image: img, Extended: []byte("more"),
+	}
+	two := Face{Edition: Edition2011, Temporal: 0xFFFE, Image: []byte{1}}
+	record, err := EncodeFaces([]Face{one, two})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// General header of 17 octets, then the length, 14 of the device, 1 + 5 of
+	// quality, 17 of the face, 8 of a point, 11 of the image, its length.
+	if !bytes.HasPrefix(record, []byte("FAC\x00030\x00")) || !bytes.HasPrefix(record[17+4+14+6+17+8+11+4:], img) {
+		t.Errorf("%X", record[:100])
+	}
+	got, err := DecodeFaces(record)
+	if err != nil || !reflect.DeepEqual(got, []Face{one, two}) {
+		t.Errorf("%+v\n%v", got, err)
+	}
+	if d, _, err := Describe(record); err != nil || d.Standard != "ISO/IEC 19794-5:2011" || d.Images[0].Points != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for n := range 200 {
+		if _, err := DecodeFaces(record[:n]); !errors.Is(err, ErrRecord) {
+			t.Errorf("the first %d octets: %v", n, err)
+		}
+	}
+	one.Extended = nil
+	if record, err = EncodeFaces([]Face{one}); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{8, 17, len(record) - len(img) - 4} {
+		liar := append(bytes.Clone(record), 0, 0)
+		binary.BigEndian.PutUint32(liar[at:], 0xFFFFFFFF)
+		if got, err := DecodeFaces(liar); err != nil || !got[0].LengthMismatched || at > 17 && !bytes.Equal(got[0].Image, img) {
+			t.Errorf("a lie at %d: %v", at, err)
+		}
+	}
+	if _, err := EncodeFaces([]Face{one, {Image: img}}); !errors.Is(err, ErrRecord) {
+		t.Errorf("two editions: %v", err)
+	}
+}
+
 func FuzzDecodeFaces(f *testing.F) {
 	face, err := NewFace(encode(f, picture(16, 16, 0), 50))
 	if err != nil {
@@ -244,6 +291,12 @@ func FuzzDecodeFaces(f *testing.F) {
 		}
 		f.Add(record)
 	}
+	face.Edition = Edition2011
+	record, err := EncodeFaces([]Face{face})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(record)
 	f.Fuzz(func(t *testing.T, record []byte) {
 		faces, err := DecodeFaces(record)
 		if err != nil {

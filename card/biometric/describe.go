@@ -43,7 +43,7 @@ func Describe(record []byte) (d Description, pictures [][]byte, err error) {
 		if err != nil {
 			return Description{}, nil, err
 		}
-		d.Standard = "ISO/IEC 19794-5:2005"
+		d.Standard = "ISO/IEC 19794-5:" + faces[0].Edition.String()
 		for _, f := range faces {
 			lied = lied || f.LengthMismatched
 			add("face", f.Image, f.Width, f.Height, len(f.FeaturePoints))

@@ -3,11 +3,16 @@
 //
 // A face in data group 2 is a Facial Record of ISO/IEC 19794-5:2005: a header,
 // and for each image a block of facial information, feature points, image
-// information, and then the picture as JPEG or JPEG 2000. All numbers are big
-// endian and all lengths are given twice, so a reader must choose whom to
-// believe: this one believes the octets that are there.
+// information, and then the picture as JPEG or JPEG 2000. Fingers (part 4) and
+// irises (part 6) are built likewise, and all three exist in an edition of 2011
+// as well. All numbers are big endian and all lengths are given twice, so a
+// reader must choose whom to believe: this one believes the octets that are
+// there, and tells where a length did not fit them.
 //
-// Not here: the extensible format of ISO/IEC 39794-5, fingers and irises.
+// The formats that follow them, ISO/IEC 39794, are in extensible.go.
+//
+// What kind of record or picture octets are, is told by the octets: FormatOf,
+// ReadInfo, Describe. Picture decodes those that people look at.
 package biometric
 
 import (
@@ -46,6 +51,19 @@ type Face struct {
 	Quality          uint16
 	Image            []byte
 	LengthMismatched bool // a length field did not agree with the octets
+
+	// Edition 2011 has no source, device type and quality of the kind above, but
+	// what follows. All faces of a record are of one edition.
+	Edition         Edition
+	Certified       byte   // once for all faces of a record
+	Temporal        uint16 // how the faces of a record follow each other; once for all
+	Device          Device
+	Qualities       []QualityBlock
+	SubjectHeight   byte
+	SamplingRate    byte
+	PostAcquisition uint16
+	CrossReference  byte
+	Extended        []byte // what follows the image, such as a three-dimensional one, as it stands
 }
 
 // FeaturePoint is one point of §5.6, as it stands.
@@ -59,7 +77,7 @@ const (
 	colourRGB24   = 1
 	sourceDigital = 2
 	formatID      = "FAC\x00"
-	formatVersion = "010\x00"
+	version030    = "030\x00" // of the edition of 2011
 	dataJPEG2000  = 1
 )
 
@@ -91,12 +109,15 @@ func EncodeFaces(faces []Face) ([]byte, error) {
 	if len(faces) == 0 || len(faces) > maxFaces {
 		return nil, fmt.Errorf("%w: %d faces, one to %d are possible", ErrRecord, len(faces), maxFaces)
 	}
-	out := append(make([]byte, 0, recordHeader), formatID+formatVersion...)
+	if faces[0].Edition == Edition2011 {
+		return encodeFaces2011(faces)
+	}
+	out := append(make([]byte, 0, recordHeader), formatID+version010...)
 	out = binary.BigEndian.AppendUint32(out, 0) // set below
 	out = binary.BigEndian.AppendUint16(out, uint16(len(faces)))
 	for i, f := range faces {
-		if len(f.Image) == 0 || len(f.FeaturePoints) > maxFeaturePoints || f.PropertyMask > 1<<24-1 {
-			return nil, fmt.Errorf("%w: face %d has no image, or a value too large for its field", ErrRecord, i+1)
+		if len(f.Image) == 0 || len(f.FeaturePoints) > maxFeaturePoints || f.PropertyMask > 1<<24-1 || f.Edition != Edition2005 {
+			return nil, fmt.Errorf("%w: face %d has no image, a value too large for its field, or another edition than the first", ErrRecord, i+1)
 		}
 		block := facialInfo + len(FeaturePoint{})*len(f.FeaturePoints) + imageInfo + len(f.Image)
 		out = binary.BigEndian.AppendUint32(out, uint32(block))
@@ -116,7 +137,7 @@ func EncodeFaces(faces []Face) ([]byte, error) {
 		out = binary.BigEndian.AppendUint16(out, f.Quality)
 		out = append(out, f.Image...)
 	}
-	binary.BigEndian.PutUint32(out[len(formatID+formatVersion):], uint32(len(out)))
+	binary.BigEndian.PutUint32(out[len(formatID+version010):], uint32(len(out)))
 	return out, nil
 }
 
@@ -129,6 +150,9 @@ func EncodeFaces(faces []Face) ([]byte, error) {
 func DecodeFaces(record []byte) ([]Face, error) {
 	if len(record) < recordHeader || string(record[:4]) != formatID {
 		return nil, ErrRecord
+	}
+	if string(record[4:8]) == version030 {
+		return decodeFaces2011(record)
 	}
 	mismatched := uint64(binary.BigEndian.Uint32(record[8:])) != uint64(len(record))
 	count := int(binary.BigEndian.Uint16(record[12:]))
@@ -181,6 +205,79 @@ func DecodeFaces(record []byte) ([]Face, error) {
 			if _, n, err := ReadInfo(f.Image); err == nil {
 				f.Image = f.Image[:n:n]
 			}
+		}
+		faces = append(faces, f)
+	}
+	return faces, nil
+}
+
+// encodeFaces2011 writes a record of ISO/IEC 19794-5:2011.
+func encodeFaces2011(faces []Face) ([]byte, error) {
+	be := binary.BigEndian
+	out := append([]byte(nil), formatID+version030...)
+	out = be.AppendUint32(out, 0) // set below
+	out = be.AppendUint16(out, uint16(len(faces)))
+	out = be.AppendUint16(append(out, faces[0].Certified), faces[0].Temporal)
+	for i, f := range faces {
+		if len(f.Image) == 0 || len(f.Image) > maxImage || len(f.Extended) > maxImage || len(f.FeaturePoints) > maxFeaturePoints || len(f.Qualities) > 0xFF ||
+			f.PropertyMask > 1<<24-1 || f.Edition != Edition2011 || f.Certified != faces[0].Certified || f.Temporal != faces[0].Temporal {
+			return nil, fmt.Errorf("%w: face %d has no image, a value too large for its field, or differs from the first in what a record has once", ErrRecord, i+1)
+		}
+		start := len(out)
+		out = be.AppendUint32(out, 0)
+		out = appendDevice(out, f.Device, f.Qualities)
+		out = be.AppendUint16(out, uint16(len(f.FeaturePoints)))
+		out = append(out, f.Gender, f.EyeColour, f.HairColour, f.SubjectHeight, byte(f.PropertyMask>>16), byte(f.PropertyMask>>8), byte(f.PropertyMask))
+		out = be.AppendUint16(out, f.Expression)
+		out = append(append(out, f.PoseAngle[:]...), f.PoseUncertainty[:]...)
+		for _, p := range f.FeaturePoints {
+			out = append(out, p[:]...)
+		}
+		out = append(out, f.ImageType, f.DataType)
+		out = be.AppendUint16(be.AppendUint16(out, f.Width), f.Height)
+		out = be.AppendUint16(append(out, f.SamplingRate), f.PostAcquisition)
+		out = append(out, f.CrossReference, f.ColourSpace)
+		out = be.AppendUint32(out, uint32(len(f.Image)))
+		out = append(append(out, f.Image...), f.Extended...)
+		be.PutUint32(out[start:], uint32(len(out)-start))
+	}
+	be.PutUint32(out[8:], uint32(len(out)))
+	return out, nil
+}
+
+func decodeFaces2011(record []byte) ([]Face, error) {
+	c := &cursor{rest: record[8:], err: ErrRecord}
+	mismatched := uint64(c.u32()) != uint64(len(record))
+	count := int(c.u16())
+	certified, temporal := c.u8(), c.u16()
+	if err := c.bounded("faces", count, maxFaces); err != nil {
+		return nil, err
+	}
+	var faces []Face
+	for i := range count {
+		block, lied := c.block(uint64(c.peek32()), i == count-1)
+		b := &cursor{rest: block, err: ErrRecord}
+		b.u32()
+		f := Face{Edition: Edition2011, Certified: certified, Temporal: temporal}
+		f.Device, f.Qualities = readDevice(b)
+		points := int(b.u16())
+		f.Gender, f.EyeColour, f.HairColour, f.SubjectHeight = b.u8(), b.u8(), b.u8(), b.u8()
+		f.PropertyMask = uint32(b.u8())<<16 | uint32(b.u16())
+		f.Expression = b.u16()
+		copy(f.PoseAngle[:], b.take(3))
+		copy(f.PoseUncertainty[:], b.take(3))
+		if points > maxFeaturePoints || len(b.rest) < points*len(FeaturePoint{}) {
+			return nil, fmt.Errorf("%w: face %d counts %d feature points", ErrRecord, i+1, points)
+		}
+		for range points {
+			f.FeaturePoints = append(f.FeaturePoints, FeaturePoint(b.take(len(FeaturePoint{}))))
+		}
+		f.ImageType, f.DataType, f.Width, f.Height = b.u8(), b.u8(), b.u16(), b.u16()
+		f.SamplingRate, f.PostAcquisition, f.CrossReference, f.ColourSpace = b.u8(), b.u16(), b.u8(), b.u8()
+		f.Image, f.Extended, f.LengthMismatched = b.image()
+		f.LengthMismatched = f.LengthMismatched || lied || mismatched
+		if b.short || len(f.Image) == 0 {
+			return nil, fmt.Errorf("%w: face %d is cut off", ErrRecord, i+1)
 		}
 		faces = append(faces, f)
 	}
