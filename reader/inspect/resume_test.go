@@ -134,9 +134,9 @@ func tearables(t *testing.T) []tearable {
 	t.Helper()
 	vn, utopia := states(t)
 	root, credential := inspectors(t, cvc.AllRights)
-	gm := info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)
-	ca := []perso.ChipKey{{Private: key(t, 13)}}
-	cam := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)}, mapping: key(t, 13)}
+	gm := info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 12)
+	ca := []perso.ChipKey{{Private: key(t, 12)}}
+	cam := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)}, mapping: key(t, 12)}
 	camDoc, camSecrets := cam.build(t, vn)
 	ta := variant{
 		pace: []lds.PACEInfo{gm}, ca: ca, ciphers: []iso7816.Cipher{iso7816.AES128},
