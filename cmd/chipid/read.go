@@ -214,6 +214,7 @@ func registerTrustFlags(cmd *cobra.Command, dir *string, policy *inspect.Policy)
 	flags := cmd.Flags()
 	flags.StringVar(dir, "trust", "", "folder with the issuers' CSCA certificates and revocation lists")
 	flags.BoolVar(&policy.RequireRevocation, "require-crl", false, "undetermined unless a current revocation list clears the signer")
+	flags.BoolVar(&policy.AnyDocumentType, "any-document-type", false, "let a signer sign types of documents that its certificate does not list")
 	flags.Var((*age)(&policy.MaxCRLAge), "max-crl-age", "take no revocation list older than this for current")
 }
 

@@ -43,6 +43,9 @@ type Policy struct {
 	// reader had. That is the reader's own word; who takes it at that word sets
 	// this to Evidence.ReadingPlan.
 	Plan reader.Plan
+	// AnyDocumentType lets a signer sign documents of types that its certificate
+	// does not list; else such a document is undetermined.
+	AnyDocumentType bool
 }
 
 // Check decides on evidence with the trust store, for a time: now at the
@@ -347,9 +350,11 @@ func (c *checker) trust() (authority, revocation Outcome) {
 	}
 	authority.Anchor = anchor
 	if authority.Status == Passed {
-		if wrong := c.wrongState(); wrong != nil {
-			wrong.Anchor = anchor
-			authority = *wrong
+		for _, wrong := range []*Outcome{c.otherType(), c.wrongState()} {
+			if wrong != nil {
+				wrong.Anchor = anchor
+				authority = *wrong
+			}
 		}
 	}
 	return authority, c.revocation(path)
