@@ -77,14 +77,15 @@ func passwordError(password string, err error) *PasswordError {
 // §4.3). The application must be selected. A chip that has lost its session says
 // 6985; it is asked once more. Some say it to a wrong MRZ, and then again.
 func (s *Session) BAC(ctx context.Context, seed []byte) error {
-	challenged, err := s.basicAccess(ctx, seed)
+	_, err := s.basicAccess(ctx, seed)
 	if !hasStatus(err, iso7816.SWConditionsNotSatisfied) {
 		return err
 	}
 	if err := s.SelectApplication(ctx); err != nil {
 		return err
 	}
-	if challenged, err = s.basicAccess(ctx, seed); challenged && hasStatus(err, iso7816.SWConditionsNotSatisfied) {
+	challenged, err := s.basicAccess(ctx, seed)
+	if challenged && hasStatus(err, iso7816.SWConditionsNotSatisfied) {
 		return &PasswordError{Password: "MRZ", TriesLeft: -1}
 	}
 	return err
