@@ -15,7 +15,7 @@ import (
 // What is kept of each target's corpus under testdata, so that a fresh machine
 // begins with it, and go test tries it each time.
 const (
-	sampleInputs = 12
+	sampleInputs = 8
 	sampleOctets = 4 << 10 // each at most, as the file has them
 	samplePrefix = "sample-"
 )
