@@ -47,7 +47,7 @@ and for a quarantined application: then let chipid enroll check judge it.`,
 	}
 	station := addStationFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&photo, "photo", "", "portrait, a JPEG file")
+	flags.StringVar(&photo, "photo", "", "portrait, a JPEG or JPEG 2000 file")
 	flags.StringVar(&profile, "profile", "vn", "kind of card: vn or utopia")
 	flags.StringVar(&kind, "kind", string(enroll.First), "why a card is asked for: first, renewal or replacement")
 	flags.StringVar(&evidence, "evidence", "", "read of the applicant's old card: folder of chipid read --out, or the file in it")

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chipid/card/biometric"
 	"chipid/enroll"
 	"chipid/enroll/packet"
 	"chipid/pki/durable"
@@ -83,6 +84,9 @@ func writeRecord(to string, content *packet.Content, e Entry) error {
 		switch {
 		case b.Name == packet.Photo:
 			name = "photo.jpg"
+			if biometric.FormatOf(b.Data) == biometric.JPEG2000 {
+				name = "photo" + biometric.Extension(b.Data)
+			}
 		case strings.HasPrefix(b.Name, packet.Evidence):
 			name = b.Name + ".cbor"
 		}
