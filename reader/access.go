@@ -73,6 +73,20 @@ func passwordError(password string, err error) *PasswordError {
 	return nil
 }
 
+// barredPassword is what the first GENERAL AUTHENTICATE says of a PIN or PUK that
+// MSE:Set AT has let pass (TR-03110-3 B.11.2), nil where it says something else.
+func barredPassword(password pace.Password, err error) *PasswordError {
+	switch {
+	case password.Ref != pace.RefPIN && password.Ref != pace.RefPUK:
+		return nil
+	case hasStatus(err, iso7816.SWAuthenticationBlocked):
+		return &PasswordError{Password: password.Name(), Blocked: true, Untried: true}
+	case hasStatus(err, iso7816.SWConditionsNotSatisfied) && password.Ref == pace.RefPIN:
+		return &PasswordError{Password: password.Name(), TriesLeft: 1, Suspended: true, Untried: true}
+	}
+	return nil
+}
+
 // BAC opens access with the seed that bac.Seed makes of the MRZ (Doc 9303-11
 // §4.3). The application must be selected. A chip that has lost its session says
 // 6985; it is asked once more. Some say it to a wrong MRZ, and then again.
@@ -169,6 +183,11 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 			// Before the last step the chip has nothing to judge the password by.
 			if wrong := passwordError(password.Name(), err); wrong != nil && step == lastStep {
 				return nil, wrong
+			}
+			if step == 1 {
+				if barred := barredPassword(password, err); barred != nil {
+					return nil, barred
+				}
 			}
 			return nil, err
 		}

@@ -37,14 +37,19 @@ func TestPasswordErrorWords(t *testing.T) {
 	}
 }
 
-// always answers every command with one status word, and counts them.
+// always answers every command with one status word, but MSE:Set AT with 9000
+// where mute, and counts them.
 type always struct {
 	sw       iso7816.StatusWord
+	mute     bool
 	commands int
 }
 
-func (a *always) Transmit(context.Context, []byte) ([]byte, error) {
+func (a *always) Transmit(_ context.Context, command []byte) ([]byte, error) {
 	a.commands++
+	if a.mute && command[1] == 0x22 {
+		return iso7816.Response{SW: iso7816.SWSuccess}.Bytes(), nil
+	}
 	return iso7816.Response{SW: a.sw}.Bytes(), nil
 }
 
@@ -64,9 +69,10 @@ func TestPasswordStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const mute = 1 << 16
 	for _, tt := range []struct {
 		password pace.Password
-		sw       iso7816.StatusWord
+		sw       int
 		want     *reader.PasswordError
 		says     string
 		commands int
@@ -82,15 +88,22 @@ func TestPasswordStates(t *testing.T) {
 		// Warnings: the run goes on, and the next command is not what was meant.
 		{pin, 0x63C2, nil, "63C2", 2},
 		{can, 0x63C1, nil, "63C1", 2},
+		// Told by GENERAL AUTHENTICATE.
+		{pin, mute | 0x6985, &reader.PasswordError{Password: "PIN", TriesLeft: 1, Suspended: true, Untried: true}, "suspended", 2},
+		{pin, mute | 0x6983, &reader.PasswordError{Password: "PIN", Blocked: true, Untried: true}, "blocked", 2},
+		{puk, mute | 0x6983, &reader.PasswordError{Password: "PUK", Blocked: true, Untried: true}, "used up", 2},
+		{pin, mute | 0x6984, nil, "6984", 2},
+		{puk, mute | 0x6985, nil, "6985", 2},
+		{can, mute | 0x6985, nil, "6985", 2},
 	} {
-		card := &always{sw: tt.sw}
+		card := &always{sw: iso7816.StatusWord(tt.sw), mute: tt.sw&mute != 0}
 		_, err := reader.NewSession(card, reader.Options{Rand: rand.Reader}).PACE(context.Background(), offer, tt.password)
 		var got *reader.PasswordError
 		if errors.As(err, &got) != (tt.want != nil) || got != nil && *got != *tt.want || err == nil || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%v, %v: %+v, %v", tt.password, tt.sw, got, err)
+			t.Errorf("%v, %X: %+v, %v", tt.password, tt.sw, got, err)
 		}
 		if card.commands != tt.commands {
-			t.Errorf("%v, %v: %d commands", tt.password, tt.sw, card.commands)
+			t.Errorf("%v, %X: %d commands", tt.password, tt.sw, card.commands)
 		}
 	}
 }
