@@ -356,7 +356,7 @@ func (misled) Forget([]byte)               {}
 // alike. What was learned of others of the kind must not keep one from being
 // read, in the clear before access is open either.
 func TestQuirksOfAKindThatWasBetter(t *testing.T) {
-	pace, bac := built(t)
+	pace, _ := built(t)
 	about := map[chip.Habit]int{}
 	for _, h := range chip.Habits() {
 		about[h.Habit] = h.Complaint
@@ -369,11 +369,6 @@ func TestQuirksOfAKindThatWasBetter(t *testing.T) {
 			want := q.pace
 			want.kinds = misled{}
 			judge(t, pace, quirky(t, pace, q.habit), "PACE-ECDH-GM-AES-CBC-CMAC-256", want)
-			if q.bac != nil {
-				want = *q.bac
-				want.kinds = misled{}
-			}
-			judge(t, bac, quirky(t, bac, q.habit, "short-only"), "BAC", want)
 		})
 	}
 }
