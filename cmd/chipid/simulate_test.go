@@ -102,6 +102,17 @@ func TestSimulatedCard(t *testing.T) {
 // awaitCard waits until pcscd sees the card: it gives no other sign.
 func awaitCard(t *testing.T, slot string) {
 	t.Helper()
+	await(t, slot, true)
+}
+
+// awaitNoCard waits until pcscd sees that the slot is empty.
+func awaitNoCard(t *testing.T, slot string) {
+	t.Helper()
+	await(t, slot, false)
+}
+
+func await(t *testing.T, slot string, present bool) {
+	t.Helper()
 	var listed struct {
 		Readers []struct {
 			Index   int
@@ -119,10 +130,10 @@ func awaitCard(t *testing.T, slot string) {
 			t.Fatal(err)
 		}
 		for _, r := range listed.Readers {
-			if strconv.Itoa(r.Index) == slot && r.Present {
+			if strconv.Itoa(r.Index) == slot && r.Present == present {
 				return
 			}
 		}
 	}
-	t.Fatalf("no card came into slot %s", slot)
+	t.Fatalf("slot %s: there is no sign of a card that is there: %v", slot, present)
 }
