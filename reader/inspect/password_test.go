@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/perso"
 	"chipid/card/tlv"
-	"chipid/pki/curve"
+	"chipid/pki/dh"
 	"chipid/reader"
 	"chipid/reader/inspect"
 )
@@ -288,19 +289,33 @@ func TestTrappedParametersGetNoRun(t *testing.T) {
 	weak := ownParameters(t, "frp256v1.der")
 	at := bytes.LastIndex(weak, []byte{0x02, 0x21, 0x00}) // the order
 	weak[at+34] ^= 0x02
-	small := curve.BrainpoolP160r1().ExplicitParameters()
-	for name, algorithm := range map[string][]byte{
-		"an order that is not the group's": weak,
-		"noise":                            []byte("noise"),
-		"a curve of 160 bits in its place": append(append([]byte{}, small...), 0),
+	known, ok := dh.ByDomainParameterID(2)
+	if !ok {
+		t.Fatal("no group 2")
+	}
+	p, g, _ := known.Params()
+	one, two := big.NewInt(1), big.NewInt(2)
+	number := func(x *big.Int) []byte { return tlv.Encode(2, append([]byte{0}, x.Bytes()...)) }
+	modp := func(g, q *big.Int) []byte {
+		return tlv.Encode(0x30, []byte{6, 7, 0x2A, 0x86, 0x48, 0xCE, 0x3E, 2, 1}, tlv.Encode(0x30, number(p), number(g), tlv.Encode(2, q.Bytes())))
+	}
+	for name, tt := range map[string]struct {
+		agreement lds.KeyAgreement
+		algorithm []byte
+	}{
+		"an order that is not the curve's":     {lds.ECDH, weak},
+		"a generator of order two":             {lds.DH, modp(new(big.Int).Sub(p, one), two)},
+		"a subgroup too small for its element": {lds.DH, modp(g, big.NewInt(65537))},
+		"noise":                                {lds.ECDH, tlv.Encode(0x30, []byte("noise"))},
 	} {
+		file := map[lds.KeyAgreement]string{lds.ECDH: "frp256v1.der", lds.DH: "rfc3526-2048.der"}[tt.agreement]
 		v := variant{}
-		v.pace, v.explicit = own(lds.ECDH, lds.GenericMapping, ownParameters(t, "frp256v1.der"))
+		v.pace, v.explicit = own(tt.agreement, lds.GenericMapping, ownParameters(t, file))
 		doc, secrets := v.build(t, vn)
-		_, trapped := own(lds.ECDH, lds.GenericMapping, algorithm)
+		_, trapped := own(tt.agreement, lds.GenericMapping, tt.algorithm)
 		access, err := lds.SecurityInfos{PACE: v.pace, PACEDomainParameters: trapped}.Encode()
 		if err != nil {
-			continue // no form that EF.CardAccess can have
+			t.Fatal(err)
 		}
 		doc.Set(lds.EFCardAccess, access)
 		tr := &selects{Transport: reader.NewChipTransport(card(t, doc, secrets))}
