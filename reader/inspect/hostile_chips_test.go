@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/asn1"
 	"errors"
+	"maps"
 	"math/big"
 	"runtime"
 	"slices"
@@ -417,6 +418,63 @@ func ofAnotherSession(t testing.TB, of state) func(int, []byte, []byte) []byte {
 			return given[n]
 		}
 		return honest
+	}
+}
+
+// Each file as large as a reader takes it, full of what takes longest to follow:
+// the work that a check does must not grow faster than the file.
+func TestLargestFiles(t *testing.T) {
+	vn, _ := states(t)
+	store := vn.store(t)
+	original := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	const room = reader.DefaultMaxFile - 64
+	fill := func(pattern ...byte) []byte { return bytes.Repeat(pattern, room/len(pattern)) }
+	long := func(tag byte) []byte { return tlv.Encode(tlv.Tag(tag), bytes.Repeat([]byte{0x77}, room)) }
+	contents := map[string][]byte{
+		"empty octet strings":        fill(0x04, 0x00),
+		"empty sequences":            fill(0x30, 0x00),
+		"indefinite lengths, open":   fill(0x30, 0x80),
+		"indefinite lengths, closed": append(bytes.Repeat([]byte{0x30, 0x80}, room/4), make([]byte, room/2)...),
+		"pieces of pieces":           fill(append(append(bytes.Repeat([]byte{0x24, 0x80}, 30), 4, 1, 7), make([]byte, 60)...)...),
+		"sequences in one another":   nested(0x30, room/5),
+		"sets in one another":        nested(0x31, room/5),
+		"object identifiers":         fill(0x06, 0x03, 0x2A, 0x03, 0x04),
+		"one long object identifier": long(0x06),
+		"one long number":            long(0x02),
+		"names":                      fill(0x5F, 0x0E, 0x01, 'A'),
+		"biometric templates":        fill(0x7F, 0x60, 0x00),
+		"offers of PACE":             fill(0x30, 0x12, 0x06, 0x0A, 0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x04, 0x02, 0x02, 0x02, 0x01, 0x02, 0x02, 0x01, 0x0D),
+		"fillers":                    fill('<'),
+		"letters and fillers":        fill('A', '<'),
+	}
+	within := map[lds.File][]tlv.Tag{ // what a file's content stands in, where that is one more object
+		lds.DG1: {0x5F1F}, lds.DG2: {0x7F61}, lds.DG11: {0x5F0E}, lds.DG12: {0x5F19}, lds.DG14: {0x31}, lds.DG15: {0x30}, lds.EFSOD: {0x30}, lds.EFCOM: {0x5C},
+	}
+	for _, f := range lds.Files() {
+		for name, content := range contents {
+			raws := [][]byte{content}
+			if f.Tag() != 0 {
+				raws = [][]byte{tlv.Encode(tlv.Tag(f.Tag()), content)}
+			}
+			for _, tag := range within[f] {
+				raws = append(raws, tlv.Encode(tlv.Tag(f.Tag()), tlv.Encode(tag, content)))
+			}
+			for _, raw := range raws {
+				e := *original
+				e.Files = maps.Clone(original.Files)
+				e.Files[f.String()] = raw
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				r := inspect.Check(&e, store, now)
+				runtime.ReadMemStats(&after)
+				if memory, mallocs := after.TotalAlloc-before.TotalAlloc, after.Mallocs-before.Mallocs; memory > 16<<20 || mallocs > 30_000 {
+					t.Errorf("%v of %s: %d kB of memory in %d pieces", f, name, memory>>10, mallocs)
+				}
+				if n, ok := f.DataGroup(); ok && r.Verdict != inspect.Rejected {
+					t.Errorf("DG%d of %s: %s", n, name, describe(r))
+				}
+			}
+		}
 	}
 }
 
