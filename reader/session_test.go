@@ -300,7 +300,7 @@ func TestHostileFiles(t *testing.T) {
 		"ends early":        {lds.DG2, file(lds.DG2, 1000)[:700], "ends after 700"},
 		"another's tag":     {lds.DG2, file(lds.DG1, 50), "begins with tag 61"},
 		"indefinite length": {lds.DG1, []byte{0x61, 0x80, 0, 0}, "indefinite"},
-		"one octet":         {lds.DG1, []byte{0x61}, "truncated"},
+		"one octet":         {lds.DG1, []byte{0x61}, "cut short"},
 		"no end":            {lds.EFDIR, endless, "no end"},
 	} {
 		t.Run(name, func(t *testing.T) {

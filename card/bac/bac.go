@@ -46,9 +46,9 @@ const (
 var (
 	// ErrAuthentication says that the other end does not have the same keys,
 	// or answered to another challenge.
-	ErrAuthentication = errors.New("bac: authentication failed")
+	ErrAuthentication = errors.New("BAC failed")
 	// ErrFields says that the fields cannot be those of an MRZ.
-	ErrFields = errors.New("bac: not fields of a machine readable zone")
+	ErrFields = errors.New("not fields of a machine readable zone")
 )
 
 // MRZInformation concatenates document number, date of birth and date of expiry
@@ -99,7 +99,7 @@ type keys struct{ enc, mac []byte }
 
 func newKeys(seed []byte) (keys, error) {
 	if len(seed) != SeedSize {
-		return keys{}, fmt.Errorf("bac: seed of %d octets, not %d", len(seed), SeedSize)
+		return keys{}, fmt.Errorf("BAC: seed of %d octets, not %d", len(seed), SeedSize)
 	}
 	return keys{
 		enc: kdf.Derive(seed, kdf.CounterEnc, iso7816.TripleDES),
@@ -186,7 +186,7 @@ func (t *Terminal) Authenticate(rndIC []byte) ([]byte, error) {
 	}
 	random := make([]byte, ChallengeSize+keySize)
 	if _, err := io.ReadFull(t.rand, random); err != nil {
-		return nil, fmt.Errorf("bac: drawing RND.IFD and K.IFD: %w", err)
+		return nil, fmt.Errorf("BAC: drawing RND.IFD and K.IFD: %w", err)
 	}
 	t.rndIC = bytes.Clone(rndIC)
 	t.rndIFD, t.kIFD = random[:ChallengeSize], random[ChallengeSize:]
@@ -234,7 +234,7 @@ func NewChip(seed []byte, rand io.Reader) *Chip {
 func (c *Chip) Challenge() ([]byte, error) {
 	rnd := make([]byte, ChallengeSize)
 	if _, err := io.ReadFull(c.rand, rnd); err != nil {
-		return nil, fmt.Errorf("bac: drawing RND.IC: %w", err)
+		return nil, fmt.Errorf("BAC: drawing RND.IC: %w", err)
 	}
 	c.rndIC = rnd
 	return bytes.Clone(rnd), nil
@@ -261,7 +261,7 @@ func (c *Chip) Authenticate(data []byte) ([]byte, iso7816.SessionKeys, error) {
 	}
 	kIC := make([]byte, keySize)
 	if _, err := io.ReadFull(c.rand, kIC); err != nil {
-		return nil, iso7816.SessionKeys{}, fmt.Errorf("bac: drawing K.IC: %w", err)
+		return nil, iso7816.SessionKeys{}, fmt.Errorf("BAC: drawing K.IC: %w", err)
 	}
 	response, err := keys.seal(rndIC, rndIFD, kIC)
 	if err != nil {

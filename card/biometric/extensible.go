@@ -25,7 +25,7 @@ import (
 // public decoders cite them, and were compared between two of these.
 
 // ErrExtensible says that octets are no record of ISO/IEC 39794.
-var ErrExtensible = errors.New("biometric: not a record of ISO/IEC 39794")
+var ErrExtensible = errors.New("not a record of ISO/IEC 39794")
 
 // Part is a part of ISO/IEC 39794.
 type Part int
@@ -154,7 +154,7 @@ func number(content []byte) (int, bool) {
 // a choice between a number [0] and an extension.
 type layout struct {
 	image                        tlv.Tag
-	id, position                 tlv.Tag // numbers
+	position                     tlv.Tag // a number
 	positionCode, impressionCode tlv.Tag // codes
 	formatCode                   tlv.Tag
 }

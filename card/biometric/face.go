@@ -22,7 +22,7 @@ import (
 )
 
 // ErrRecord says that octets are no facial record.
-var ErrRecord = errors.New("biometric: not a facial record of ISO/IEC 19794-5")
+var ErrRecord = errors.New("not a facial record of ISO/IEC 19794-5")
 
 // Bounds of the reader.
 const (

@@ -17,7 +17,7 @@ import (
 // brings its own decoder.
 
 // ErrFingerRecord says that octets are no finger image record.
-var ErrFingerRecord = errors.New("biometric: not a finger image record of ISO/IEC 19794-4")
+var ErrFingerRecord = errors.New("not a finger image record of ISO/IEC 19794-4")
 
 // Edition is the year of the edition of ISO/IEC 19794 that a record follows.
 // The zero value is that of 2005, which passports use.

@@ -12,7 +12,7 @@ import (
 // each image.
 
 // ErrIrisRecord says that octets are no iris image record.
-var ErrIrisRecord = errors.New("biometric: not an iris image record of ISO/IEC 19794-6")
+var ErrIrisRecord = errors.New("not an iris image record of ISO/IEC 19794-6")
 
 // Eyes, as both editions and the biometric header count them.
 const (

@@ -26,7 +26,7 @@ const (
 )
 
 // ErrAPDU is wrapped by every error about the form of an APDU.
-var ErrAPDU = errors.New("iso7816: malformed APDU")
+var ErrAPDU = errors.New("malformed APDU")
 
 // IsExtended tells whether the command can only be sent in the extended form.
 func (c Command) IsExtended() bool { return len(c.Data) > MaxShortData || c.Ne > MaxShortNe }

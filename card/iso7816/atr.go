@@ -24,7 +24,7 @@ type ATR struct {
 const MaxATR = 33
 
 // ErrATR is wrapped by every error about the form of an answer to reset.
-var ErrATR = errors.New("iso7816: malformed answer to reset")
+var ErrATR = errors.New("malformed answer to reset")
 
 // Octets of an answer to reset.
 const (

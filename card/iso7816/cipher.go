@@ -28,7 +28,7 @@ const macSize = 8
 
 // ErrCipher is wrapped by errors about an unknown suite or a key that does not
 // fit it.
-var ErrCipher = errors.New("iso7816: cipher")
+var ErrCipher = errors.New("secure messaging: cipher")
 
 var cipherInfo = [...]struct {
 	name           string
@@ -141,7 +141,7 @@ func Unpad(b []byte, blockSize int) ([]byte, error) {
 	return nil, errPadding
 }
 
-var errPadding = errors.New("iso7816: wrong padding")
+var errPadding = errors.New("wrong padding")
 
 // mac computes MACs under one key. Its input is whole blocks for 3DES.
 type mac interface{ sum(message []byte) []byte }

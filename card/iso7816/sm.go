@@ -33,7 +33,7 @@ const paddingIndicator = 0x01
 // Where the other end caused it, the error also wraps a *StatusError: on the
 // terminal's side what an unprotected response said, on the chip's side the
 // status word to answer with (6987 or 6988, Doc 9303-11 §9.8.2).
-var ErrSecureMessaging = errors.New("iso7816: secure messaging failed")
+var ErrSecureMessaging = errors.New("secure messaging failed")
 
 // SessionKeys are what an access protocol agrees on and a channel starts from.
 // It prints as a placeholder, whatever the verb.

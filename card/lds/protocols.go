@@ -245,7 +245,7 @@ func NewActiveAuthenticationInfo(hash crypto.Hash) (ActiveAuthenticationInfo, er
 			return ActiveAuthenticationInfo{Version: 1, SignatureAlgorithm: plainECDSAOID(p.arc)}, nil
 		}
 	}
-	return ActiveAuthenticationInfo{}, fmt.Errorf("lds: no active authentication algorithm has the hash %s", hash)
+	return ActiveAuthenticationInfo{}, fmt.Errorf("no active authentication algorithm has the hash %s", hash)
 }
 
 // Hash is the hash of the signature algorithm; false for an algorithm that is

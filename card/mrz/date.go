@@ -49,7 +49,7 @@ func ExpiryDate(yymmdd string, now time.Time) (time.Time, error) {
 const NoExpiry = "991231"
 
 // ErrNoDate says that the date of expiry was left open.
-var ErrNoDate = errors.New("mrz: no date of expiry")
+var ErrNoDate = errors.New("no date of expiry")
 
 func inCentury(yymmdd string, century int) (time.Time, error) {
 	if len(yymmdd) != 6 {

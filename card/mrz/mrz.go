@@ -55,12 +55,12 @@ func (f Format) NameWidth() int { return layouts[f].pos[name].len }
 
 var (
 	// ErrFormat says that a text is no machine readable zone.
-	ErrFormat = errors.New("mrz: not a machine readable zone")
+	ErrFormat = errors.New("not a machine readable zone")
 	// ErrCheckDigit says that the zone is well formed but a check digit does
 	// not fit what it covers.
-	ErrCheckDigit = errors.New("mrz: check digit does not fit")
+	ErrCheckDigit = errors.New("check digit does not fit")
 	// ErrField says that a value has no place in a machine readable zone.
-	ErrField = errors.New("mrz: value cannot be written")
+	ErrField = errors.New("value cannot be written")
 )
 
 // Info is what a machine readable zone says. Fillers at the end of a field are

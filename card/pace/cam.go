@@ -99,7 +99,7 @@ func (t *Terminal) Transcript() (Transcript, bool) {
 
 // ErrNoKey says that EF.CardSecurity has no key that the chip authentication
 // mapping could prove.
-var ErrNoKey = errors.New("pace: no key for the chip authentication mapping")
+var ErrNoKey = errors.New("PACE: no key for the chip authentication mapping")
 
 // VerifyTranscript checks the proof of the chip authentication mapping with the
 // keys of an EF.CardSecurity that passive authentication has verified.

@@ -77,7 +77,7 @@ func (c *Chip) giveNonce(data []byte) ([]byte, error) {
 	}
 	c.nonce = make([]byte, c.nonceSize())
 	if _, err := io.ReadFull(c.rand, c.nonce); err != nil {
-		return nil, fmt.Errorf("pace: drawing the nonce: %w", err)
+		return nil, fmt.Errorf("PACE: drawing the nonce: %w", err)
 	}
 	encrypted := make([]byte, len(c.nonce))
 	cipher.NewCBCEncrypter(block, make([]byte, block.BlockSize())).CryptBlocks(encrypted, c.nonce)

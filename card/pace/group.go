@@ -72,7 +72,7 @@ func newKey(g group, generator element, rand io.Reader) (keyPair, error) {
 			return keyPair{secret, public}, nil
 		}
 	}
-	return keyPair{}, errors.New("pace: the source of randomness is broken")
+	return keyPair{}, errors.New("PACE: the source of randomness is broken")
 }
 
 type ellipticCurve struct{ *curve.Curve }

@@ -83,7 +83,7 @@ func (m *integrated) message() ([]byte, error) {
 	}
 	m.t = make([]byte, m.cipher.KeySize())
 	if _, err := io.ReadFull(m.rand, m.t); err != nil {
-		return nil, fmt.Errorf("pace: drawing the mapping nonce: %w", err)
+		return nil, fmt.Errorf("PACE: drawing the mapping nonce: %w", err)
 	}
 	return m.t, nil
 }

@@ -38,14 +38,14 @@ import (
 var (
 	// ErrUnsupported says that this program does not speak the variant of PACE
 	// that the chip offers. Another PACEInfo or BAC may serve.
-	ErrUnsupported = errors.New("pace: not supported")
+	ErrUnsupported = errors.New("PACE: not supported")
 	// ErrAuthentication says that the other side has not the same password, or
 	// that somebody stands in between.
-	ErrAuthentication = errors.New("pace: authentication failed")
+	ErrAuthentication = errors.New("PACE failed")
 	// ErrProtocol says that what the other side sent is not what belongs there.
-	ErrProtocol = errors.New("pace: unexpected data")
+	ErrProtocol = errors.New("PACE: unexpected data")
 	// ErrPassword says that a password cannot be one of its kind.
-	ErrPassword = errors.New("pace: no such password")
+	ErrPassword = errors.New("PACE: no such password")
 )
 
 // Data objects of GENERAL AUTHENTICATE (Doc 9303-11 §4.4.4.2, Table 6).

@@ -48,11 +48,11 @@ const (
 var (
 	// ErrTruncated says that the input ends before the object does. A reader
 	// of files may take it as "read more".
-	ErrTruncated = errors.New("tlv: truncated")
+	ErrTruncated = errors.New("data object cut short")
 	// ErrMalformed says that no continuation of the input could be valid.
-	ErrMalformed = errors.New("tlv: malformed")
+	ErrMalformed = errors.New("malformed data object")
 	// ErrBounds says that the input nests or repeats beyond the bounds.
-	ErrBounds = errors.New("tlv: beyond bounds")
+	ErrBounds = errors.New("data object beyond bounds")
 )
 
 // Header decodes the tag and length at the start of b. It needs no part of

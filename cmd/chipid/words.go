@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"chipid/card/artwork"
+	"chipid/card/bac"
+	"chipid/card/iso7816"
+	"chipid/card/pace"
 	"chipid/enroll"
 	"chipid/enroll/hub"
 	"chipid/enroll/packet"
@@ -33,7 +36,87 @@ func (a *app) inWords(err error) string {
 	if a.lang == "vi" {
 		return inVietnamese(err)
 	}
+	return inEnglish(err)
+}
+
+// inEnglish is the rooms' own words, but for what a card does to stop a read:
+// these say what went over the line, and a clerk wants to know what to do.
+func inEnglish(err error) string {
+	if several := joined(err); several != nil {
+		lines := make([]string, len(several))
+		for i, e := range several {
+			lines[i] = inEnglish(e)
+		}
+		return strings.Join(lines, "\n")
+	}
+	if f, ok := faultOf(err); ok {
+		return f.en + " (" + err.Error() + ")"
+	}
 	return err.Error()
+}
+
+// cardFault is what a card did that stopped a read. The sentence stands first;
+// what engineers want to know follows it.
+type cardFault struct {
+	cause  error
+	vi, en string
+}
+
+// cardFaults are asked in this order.
+func cardFaults() []cardFault {
+	return []cardFault{
+		{
+			reader.ErrTooSlow,
+			"thẻ trả lời quá chậm: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, thử đầu đọc khác",
+			"the card answers too slowly: take it off, put it back and try again; if it stays so, try another reader",
+		}, {
+			reader.ErrBounds,
+			"thẻ gửi nhiều dữ liệu hơn mọi thẻ thật: không tin thẻ này, hãy chuyển cho người kiểm tra",
+			"the card sends more than any real card does: do not believe it, hand it to whoever looks into cards",
+		}, {
+			iso7816.ErrSecureMessaging,
+			"kênh bảo mật với thẻ bị ngắt giữa chừng: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, thẻ hỏng hoặc có thiết bị chen giữa thẻ và đầu đọc",
+			"the protected channel to the card broke: take it off, put it back and try again; if it stays so, the card is faulty or something sits between card and reader",
+		}, {
+			pace.ErrAuthentication,
+			"thẻ không mở được: số CAN hoặc MRZ không đúng, hoặc thẻ không phải thẻ đã cấp; hãy đối chiếu với những gì in trên thẻ rồi thử lại",
+			"the card does not open: CAN or MRZ are not its own, or it is not the card that was issued; compare them with what is printed on it and try again",
+		}, {
+			bac.ErrAuthentication,
+			"thẻ không mở được: MRZ không đúng, hoặc thẻ không phải thẻ đã cấp; hãy đối chiếu với những gì in trên thẻ rồi thử lại",
+			"the card does not open: the MRZ is not its own, or it is not the card that was issued; compare it with what is printed on the card and try again",
+		}, {
+			pace.ErrProtocol,
+			"thẻ trả lời sai giao thức khi mở: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, không tin thẻ này",
+			"the card answers wrongly while it is opened: take it off, put it back and try again; if it stays so, do not believe it",
+		}, {
+			iso7816.ErrAPDU,
+			"thẻ hoặc đầu đọc trả lời không đúng dạng: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, thử đầu đọc khác",
+			"the card or the reader answers in no form that a card has: take it off, put it back and try again; if it stays so, try another reader",
+		},
+	}
+}
+
+func faultOf(err error) (cardFault, bool) {
+	// A wrong password, a card that is gone, another program: these say
+	// themselves what to do.
+	var wrong *reader.PasswordError
+	if errors.As(err, &wrong) || errors.Is(err, reader.ErrAnotherCard) || errors.As(err, new(*toldError)) {
+		return cardFault{}, false
+	}
+	for _, f := range cardFaults() {
+		if errors.Is(err, f.cause) {
+			return f, true
+		}
+	}
+	var refused *iso7816.StatusError
+	if errors.As(err, &refused) && !errors.As(err, new(*bureau.RecordError)) && !errors.As(err, new(*reader.PersonaliseError)) {
+		return cardFault{
+			vi: "thẻ từ chối lệnh: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, đây không phải loại thẻ cần đọc hoặc thẻ hỏng",
+			en: "the card refuses: take it off, put it back and try again; if it stays so, it is another kind of card or a faulty one",
+		}, true
+	}
+	return cardFault{}, false
 }
 
 func inVietnamese(err error) string {
@@ -48,6 +131,9 @@ func inVietnamese(err error) string {
 		if text := tell(err); text != "" {
 			return text
 		}
+	}
+	if f, ok := faultOf(err); ok {
+		return f.vi + " (" + err.Error() + ")"
 	}
 	return err.Error()
 }

@@ -12,11 +12,15 @@ import (
 	"time"
 
 	"chipid/card/artwork"
+	"chipid/card/bac"
+	"chipid/card/iso7816"
+	"chipid/card/pace"
 	"chipid/enroll"
 	"chipid/enroll/hub"
 	"chipid/enroll/packet"
 	"chipid/enroll/queue"
 	"chipid/enroll/sync"
+	"chipid/pki/durable"
 	"chipid/pki/keystore"
 	"chipid/pki/trust"
 	"chipid/reader"
@@ -62,6 +66,9 @@ func TestErrorsInVietnamese(t *testing.T) {
 		{&reader.PasswordError{Password: "PUK", TriesLeft: -1}, []string{"sai mã PUK"}},
 		{&reader.PasswordError{Password: "MRZ", TriesLeft: -1}, []string{"sai dữ liệu MRZ", "in trên thẻ"}},
 		{&reader.PasswordError{Password: "MRZ", Blocked: true}, []string{"đã khóa dữ liệu MRZ", "cơ quan cấp thẻ"}},
+		{&durable.TooLargeError{Path: "big.jpg", Limit: 8 << 20}, []string{"big.jpg", "lớn hơn 8 MiB"}},
+		{&durable.NotFileError{Path: "PIPE", Type: fs.ModeNamedPipe}, []string{"PIPE", "không phải là một tệp"}},
+		{&inspect.IncompleteError{Form: inspect.FormC06, Missing: []string{"EF_COM"}}, []string{"dạng c06 cần EF_COM"}},
 		{inspect.ErrBlank, []string{"thẻ trắng"}},
 		{inspect.ErrNoPassword, []string{"số CAN", "MRZ"}},
 		{keystore.ErrWrongPassphrase, []string{"sai mật khẩu"}},
@@ -198,6 +205,46 @@ func TestToldErrors(t *testing.T) {
 		err := a.told(&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, "đã đọc, nhưng không lưu được", "read, but not kept")
 		if got := a.plain(t.Context(), fmt.Errorf("%w", err)); got != want || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %q", lang, got)
+		}
+	}
+}
+
+// What a card does to stop a read is told as a sentence with what to do, before
+// what went over the line, which stays English; the names of packages are
+// nobody's business.
+func TestCardFaults(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		en, vi string // how it begins
+	}{
+		{fmt.Errorf("read the chip: DG2: %w: wrong MAC", iso7816.ErrSecureMessaging), "the protected channel to the card broke: take it off", "kênh bảo mật với thẻ bị ngắt"},
+		{fmt.Errorf("read the chip: %w", reader.ErrBounds), "the card sends more than any real card does", "thẻ gửi nhiều dữ liệu hơn mọi thẻ thật"},
+		{fmt.Errorf("read the chip: %w", reader.ErrTooSlow), "the card answers too slowly", "thẻ trả lời quá chậm"},
+		{fmt.Errorf("read the chip: PACE: %w", pace.ErrAuthentication), "the card does not open: CAN or MRZ", "thẻ không mở được: số CAN"},
+		{fmt.Errorf("read the chip: %w", bac.ErrAuthentication), "the card does not open: the MRZ", "thẻ không mở được: MRZ"},
+		{fmt.Errorf("read the chip: %w", pace.ErrProtocol), "the card answers wrongly", "thẻ trả lời sai giao thức"},
+		{fmt.Errorf("read the chip: %w", iso7816.ErrAPDU), "the card or the reader answers in no form", "thẻ hoặc đầu đọc trả lời không đúng dạng"},
+		{fmt.Errorf("read the chip: %w", &iso7816.StatusError{SW: 0x6F00, Operation: "SELECT"}), "the card refuses: take it off", "thẻ từ chối lệnh"},
+		// These say it themselves.
+		{&reader.PasswordError{Password: "CAN", TriesLeft: 2}, "wrong CAN: 2 tries left", "sai số CAN: còn 2 lần thử"},
+		{fmt.Errorf("read the chip: %w (%w)", reader.ErrAnotherCard, iso7816.ErrSecureMessaging), "read the chip: another card was put back", "thẻ được đặt lại không phải thẻ lúc đầu"},
+		{&reader.PersonaliseError{Step: "SELECT", Steps: 3, Err: &iso7816.StatusError{SW: 0x6A82}}, "personalise the chip, step 1 of 3", "personalise the chip"},
+		{pcsc.ErrCardMute, "the card does not answer", "thẻ không phản hồi"},
+		{errors.Join(reader.ErrTooSlow, errors.New("second")), "the card answers too slowly", "thẻ trả lời quá chậm"},
+	} {
+		for lang, want := range map[string]string{"en": c.en, "vi": c.vi} {
+			got := (&app{lang: lang}).inWords(c.err)
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("%v: %q, not %q", c.err, got, want)
+			}
+			if told := strings.Contains(got, c.err.Error()); !told && strings.HasSuffix(got, ")") && lang == "en" {
+				t.Errorf("%q does not say what went over the line", got)
+			}
+			for _, name := range []string{"iso7816:", "pace:", "bac:", "tlv:", "mrz:", "lds:"} {
+				if strings.Contains(got, name) {
+					t.Errorf("%q names a package", got)
+				}
+			}
 		}
 	}
 }
