@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chipid/card/chip"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/national"
@@ -382,5 +383,43 @@ func TestLostForGood(t *testing.T) {
 	}
 	if _, err := inspect.Read(ctx, &torn{card: c, at: midway}, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted while waiting: %v", err)
+	}
+}
+
+// Chips with the habits of the field come back as they are: what one is read
+// with, it is read on with.
+func TestTornOutSloppyChips(t *testing.T) {
+	pace, _ := built(t)
+	store := pace.store(t)
+	for _, habit := range []chip.Habit{
+		"short-only", "small-pieces", "extended-empty-protected", "extended-cut-256", "extended-drops-channel",
+		"aa-cut-always", "select-mf-6d00", "select-p2-00-no-le", "sfi-none", "sfi-wrong", "sfi-not-current", "end-6b00",
+		"pace-in-application", "pace-63cx-at-once", "card-access-trailing", "dg2-claims-less", "ca-3des-set-at", "forgets-once",
+	} {
+		t.Run(string(habit), func(t *testing.T) {
+			o := options(zone(pace.secrets))
+			c := reader.NewChipTransport(quirky(t, pace, habit))
+			undisturbed, err := inspect.Read(context.Background(), &torn{card: c, at: never}, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := inspect.Check(undisturbed, store, now)
+			c = reader.NewChipTransport(quirky(t, pace, habit))
+			n := undisturbed.Traffic.APDUs * 3 / 4
+			e, told, err := readTorn(t, &torn{card: c, at: atCommand(n), back: same(c)}, o)
+			if err != nil {
+				t.Fatalf("torn out at command %d of %d: %v", n, undisturbed.Traffic.APDUs, err)
+			}
+			got := inspect.Check(roundTrip(t, e), store, now)
+			if got.Verdict != want.Verdict || got.Reason("en") != want.Reason("en") {
+				t.Errorf("%s (%s), undisturbed %s (%s)", got.Verdict, got.Reason("en"), want.Verdict, want.Reason("en"))
+			}
+			if !maps.EqualFunc(e.Files, undisturbed.Files, bytes.Equal) {
+				t.Error("other files than of an undisturbed read")
+			}
+			if told.resumed == 0 {
+				t.Errorf("did not go on: %+v", told)
+			}
+		})
 	}
 }
