@@ -135,6 +135,7 @@ type run struct {
 	behind    int // the weight of the steps that are done
 	toldBytes int // of the file under way
 
+	lists map[lds.File][]lds.File     // by EF.SOD and EF.COM: the data groups they name
 	open  func(context.Context) error // the way in that succeeded, to go again
 	offer *eac.Offer                  // of chip authentication, once it succeeded
 
@@ -154,7 +155,7 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	r.end()
-	if err := r.lists(ctx); err != nil {
+	if err := r.readLists(ctx); err != nil {
 		return err
 	}
 	r.settle() // the signature over the lists, and who made it
@@ -177,23 +178,20 @@ func (r *run) all(ctx context.Context) error {
 	return r.steady(ctx, noOffset, r.activeAuthentication)
 }
 
-// lists reads which data groups there are. EF.SOD has the list that is signed.
+// readLists reads which data groups there are. EF.SOD has the list that is signed.
 // EF.COM has one that nobody signed: it is needed where EF.SOD cannot be read,
 // and a full read takes it too, so that a data group which stands there and was
 // never signed is found. Where the chip is going to prove itself, its EF.COM is
 // left for that: see next.
-func (r *run) lists(ctx context.Context) error {
+func (r *run) readLists(ctx context.Context) error {
 	if err := r.file(ctx, lds.EFSOD); err != nil {
 		return err
 	}
 	if err := r.sameSOD(); err != nil {
 		return err
 	}
-	if raw, ok := r.e.Files[lds.EFSOD.String()]; ok {
-		listed, err := passiveauth.Listed(raw)
-		if err == nil && (r.o.Plan != reader.FullPlan || slices.Contains(listed, int(lds.DG14))) {
-			return nil
-		}
+	if signed := r.listed(lds.EFSOD); len(signed) > 0 && (r.o.Plan != reader.FullPlan || slices.Contains(signed, lds.DG14)) {
+		return nil
 	}
 	if err := r.file(ctx, lds.EFCOM); err != nil {
 		return err
@@ -212,28 +210,14 @@ func protected(f lds.File) bool { return f == lds.DG3 || f == lds.DG4 }
 // signed list or the unsigned one names, but fingerprints and irises only where
 // we have a terminal's key.
 func (r *run) dataGroups() []lds.File {
-	there := map[lds.File]bool{}
-	if raw, ok := r.e.Files[lds.EFCOM.String()]; ok {
-		if com, err := lds.DecodeCOM(raw); err == nil {
-			for _, n := range com.DataGroups() {
-				there[lds.File(n)] = true
-			}
-		}
-	}
-	if raw, ok := r.e.Files[lds.EFSOD.String()]; ok {
-		if listed, err := passiveauth.Listed(raw); err == nil {
-			for _, n := range listed {
-				there[lds.File(n)] = true
-			}
-		}
-	}
+	there := slices.Concat(r.listed(lds.EFSOD), r.listed(lds.EFCOM))
 	if len(there) == 0 {
-		there[lds.DG1], there[lds.DG2] = true, true
+		there = []lds.File{lds.DG1, lds.DG2}
 	}
 	var files, pictures []lds.File
 	for f := lds.DG1; f <= lds.DG16; f++ {
 		switch {
-		case !r.o.Plan.Wants(f), !there[f] && !r.o.Plan.Names(f), protected(f) && r.o.Terminal == nil:
+		case !r.o.Plan.Wants(f), !slices.Contains(there, f) && !r.o.Plan.Names(f), protected(f) && r.o.Terminal == nil:
 		case pictorial(f):
 			pictures = append(pictures, f)
 		default:
@@ -241,6 +225,30 @@ func (r *run) dataGroups() []lds.File {
 		}
 	}
 	return append(files, pictures...)
+}
+
+// listed gives the data groups that EF.SOD or EF.COM names, as far as it was
+// read and can be. It is asked for often.
+func (r *run) listed(by lds.File) []lds.File {
+	raw, ok := r.e.Files[by.String()]
+	if known, done := r.lists[by]; done || !ok {
+		return known
+	}
+	var numbers []int
+	if by == lds.EFSOD {
+		numbers, _ = passiveauth.Listed(raw) // Check says what is wrong with it
+	} else if com, err := lds.DecodeCOM(raw); err == nil {
+		numbers = com.DataGroups()
+	}
+	files := make([]lds.File, len(numbers))
+	for i, n := range numbers {
+		files[i] = lds.File(n)
+	}
+	if r.lists == nil {
+		r.lists = map[lds.File][]lds.File{}
+	}
+	r.lists[by] = files
+	return files
 }
 
 // asked tells whether the chip was asked for a file, whatever it gave.
