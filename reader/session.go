@@ -316,13 +316,19 @@ func (s *Session) readFile(ctx context.Context, f lds.File) ([]byte, error) {
 	if err == nil || !byShortID || !isStatus(err) && !errors.Is(err, errOtherFile) {
 		return raw, err
 	}
-	if first, e := s.readSelected(ctx, f, s.piece()); e == nil {
-		if again, e := s.readOn(ctx, f, first); e == nil {
-			s.noShortID = true
-			return again, nil
-		}
+	first, e := s.readSelected(ctx, f, s.piece())
+	again := first
+	if e == nil {
+		again, e = s.readOn(ctx, f, first)
 	}
-	return raw, err
+	switch {
+	case e == nil:
+		s.noShortID = true
+		return again, nil
+	case isStatus(e), errors.Is(e, ErrFile):
+		return raw, err // it is no better
+	}
+	return again, e // the line or the channel broke
 }
 
 // readOn reads the rest of a file that begins with first.

@@ -220,7 +220,17 @@ func (r *run) activeAuthentication(ctx context.Context) error {
 		r.e.ActiveAuthentication = record
 		return nil
 	}
+	extended := r.s.Extended()
 	response, err := r.s.ActiveAuthentication(ctx, challenge, signatureSize(key))
+	if errors.Is(err, iso7816.ErrSecureMessaging) && extended && r.reopened < maxReopened {
+		// The signature may be the first thing longer than the chip brings across.
+		r.reopened++
+		r.s.ForgetExtended()
+		if err := r.reopen(ctx, true); err != nil {
+			return err
+		}
+		response, err = r.s.ActiveAuthentication(ctx, challenge, signatureSize(key))
+	}
 	switch {
 	case err == nil:
 		record.Response = response

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"math/big"
 	"slices"
 	"strings"
@@ -372,6 +373,37 @@ func TestQuirksOfAKindThatWasBetter(t *testing.T) {
 		})
 	}
 }
+
+// TestQuirksTogether: chips with two habits about lengths and selection, a part
+// of all pairs; -pairs 1 tries every one.
+func TestQuirksTogether(t *testing.T) {
+	pace, bac := built(t)
+	about := map[chip.Habit]int{}
+	for _, h := range chip.Habits() {
+		about[h.Habit] = h.Complaint
+	}
+	var good []chip.Habit
+	for _, q := range quirks() {
+		if sound := q.pace.verdict == inspect.Genuine && q.pace.code == "" && q.bac == nil; sound && about[q.habit] <= 3 {
+			good = append(good, q.habit)
+		}
+	}
+	good = append(good, "forgets-once")
+	n := 0
+	for i, a := range good {
+		for _, b := range good[:i] {
+			if n++; n%*everyPair != 0 || a == "select-wants-le" && b == "select-p2-00-no-le" {
+				continue // one with Le only, one without only: such a chip selects nothing
+			}
+			t.Run(string(a)+" and "+string(b), func(t *testing.T) {
+				judge(t, pace, quirky(t, pace, a, b), "PACE-ECDH-GM-AES-CBC-CMAC-256", outcome{verdict: inspect.Genuine, most: 2 * mostCommands})
+				judge(t, bac, quirky(t, bac, a, b, "short-only"), "BAC", outcome{verdict: inspect.Genuine, most: 2 * mostCommands})
+			})
+		}
+	}
+}
+
+var everyPair = flag.Int("pairs", 17, "try one in so many pairs of quirks")
 
 // TestEveryQuirkIsTried: a habit without a row here, a row without a habit, and
 // a complaint of the field that nothing stands for.
