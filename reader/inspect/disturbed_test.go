@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -264,11 +265,7 @@ func (s specimen) try(t testing.TB, edits []edit) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	counted := &counting{Transport: m}
-	e, err := inspect.Read(context.Background(), counted, s.read)
-	var r *inspect.Report
-	if err == nil {
-		r = inspect.Check(e, s.trust, now)
-	}
+	e, r, err := inspect.Policy{}.Inspect(context.Background(), counted, s.read, s.trust)
 	runtime.ReadMemStats(&after)
 	if counted.apdus > mostAPDUs || counted.octets > mostOctets {
 		t.Fatalf("%s: %d commands and %d octets", s.name, counted.apdus, counted.octets)
@@ -281,6 +278,10 @@ func (s specimen) try(t testing.TB, edits []edit) {
 			t.Fatalf("%s: an error of %d octets", s.name, len(err.Error()))
 		}
 		return
+	}
+	// What was checked while the read went on is what the whole evidence says.
+	if whole := inspect.Check(e, s.trust, now); !reflect.DeepEqual(whole.Checks, r.Checks) || whole.Verdict != r.Verdict {
+		t.Fatalf("%s: checked on the way %s\nchecked afterwards %s", s.name, describe(r), describe(whole))
 	}
 	if r.Verdict != inspect.Genuine {
 		return
