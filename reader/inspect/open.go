@@ -112,8 +112,10 @@ func (r *run) access(ctx context.Context) error {
 		}
 		err = open(ctx)
 		if errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened {
-			// It took the password and lost its session: no reason to fall back.
+			// It took the password and lost its session, or does not keep to its
+			// lengths: no reason to fall back.
 			r.reopened++
+			r.s.ForgetExtended()
 			if err := r.s.Restart(ctx); err != nil {
 				return err
 			}

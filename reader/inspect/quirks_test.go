@@ -405,6 +405,25 @@ func TestQuirksTogether(t *testing.T) {
 
 var everyPair = flag.Int("pairs", 17, "try one in so many pairs of quirks")
 
+// TestQuirksOfCAM: EF.CardSecurity is read between PACE and the application, and
+// without it nothing proves the chip.
+func TestQuirksOfCAM(t *testing.T) {
+	_, utopia := states(t)
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)}, mapping: key(t, 13)}
+	on := utopia
+	on.doc, on.secrets = v.build(t, utopia)
+	for _, q := range quirks() {
+		// A chip that runs PACE within the application only would have to go back
+		// for the file, which bears the identifier of EF.SOD there.
+		if q.pace.verdict != inspect.Genuine || q.pace.code != "" || q.habit == "pace-in-application" {
+			continue
+		}
+		t.Run(string(q.habit), func(t *testing.T) {
+			judge(t, on, quirky(t, on, q.habit), "PACE-ECDH-CAM-AES-CBC-CMAC-128", q.pace)
+		})
+	}
+}
+
 // TestEveryQuirkIsTried: a habit without a row here, a row without a habit, and
 // a complaint of the field that nothing stands for.
 func TestEveryQuirkIsTried(t *testing.T) {
