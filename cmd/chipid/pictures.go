@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"chipid/card/biometric"
 	"chipid/card/lds"
@@ -119,4 +120,34 @@ var imagesOf = map[string]string{
 	"left ring finger": "ngón áp út trái", "left little finger": "ngón út trái",
 	"four right fingers": "bốn ngón phải", "four left fingers": "bốn ngón trái", "both thumbs": "hai ngón cái",
 	"right eye": "mắt phải", "left eye": "mắt trái", "unknown eye": "mắt không rõ",
+}
+
+// biometricRows says which fingers, irises and printed pictures a document
+// holds, for the page of a report.
+func (a *app) biometricRows(contents []inspect.Content) [][2]string {
+	names := map[string]string{
+		lds.DG3.String(): a.say("vân tay", "fingerprints"), lds.DG4.String(): a.say("mống mắt", "irises"),
+		lds.DG5.String(): a.say("ảnh in", "printed portrait"), lds.DG7.String(): a.say("chữ ký tay", "signature"),
+	}
+	var rows [][2]string
+	for _, c := range contents {
+		name, ok := names[c.File]
+		if !ok {
+			continue
+		}
+		var what []string
+		for _, r := range c.Records {
+			for _, i := range r.Images {
+				what = append(what, a.image(i))
+			}
+		}
+		for _, i := range c.Pictures {
+			what = append(what, a.image(i))
+		}
+		if what == nil {
+			what = []string{a.say("không có ảnh nào", "no images")}
+		}
+		rows = append(rows, [2]string{name, strings.Join(what, "; ")})
+	}
+	return rows
 }

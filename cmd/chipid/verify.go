@@ -215,7 +215,7 @@ func (a *app) documentRows(d *inspect.Fields) [][2]string {
 	if p := d.Photo; p != nil {
 		rows = append(rows, [2]string{a.say("ảnh", "photo"), fmt.Sprintf("%s %d × %d, %d %s", p.Format, p.Width, p.Height, p.Bytes, a.say("byte", "bytes"))})
 	}
-	return rows
+	return append(rows, a.biometricRows(d.Contents)...)
 }
 
 func (a *app) checkName(name string) string {
