@@ -243,12 +243,12 @@ const (
 
 // lengthHabits are complaints 1 and 2.
 func lengthHabits() []habit {
-	extended := func(f func(c *Chip) []byte) func(*Chip, []byte) []byte {
-		return func(c *Chip, command []byte) []byte {
+	toExtended := func(sw iso7816.StatusWord) func(*Chip, []byte) []byte {
+		return func(_ *Chip, command []byte) []byte {
 			if !isExtended(command) {
 				return nil
 			}
-			return f(c)
+			return answer(sw).Bytes()
 		}
 	}
 	longRead := func(_ *Chip, cmd iso7816.Command) bool { return isRead(cmd) && cmd.Ne > iso7816.MaxShortNe }
@@ -282,11 +282,11 @@ func lengthHabits() []habit {
 			onFile(lds.EFATRInfo, atrInfo(lds.NewATRInfo(300, 300))),
 
 		row("extended-6700", 2, lengthClause, "promises extended lengths and answers 6700 to them, outside secure messaging", "hứa độ dài mở rộng nhưng trả 6700, ngoài kênh bảo mật").
-			onLine(extended(func(*Chip) []byte { return answer(iso7816.SWWrongLength).Bytes() })),
+			onLine(toExtended(iso7816.SWWrongLength)),
 		row("extended-6700-protected", 2, lengthClause, "the same, inside secure messaging", "như trên, trong kênh bảo mật").
 			onCommand(refuse(iso7816.SWWrongLength, longRead)),
 		row("extended-empty", 2, lengthClause, "answers extended commands with 9000 and nothing, outside secure messaging", "trả 9000 không dữ liệu cho lệnh mở rộng, ngoài kênh bảo mật").
-			onLine(extended(func(*Chip) []byte { return answer(iso7816.SWSuccess).Bytes() })),
+			onLine(toExtended(iso7816.SWSuccess)),
 		row("extended-empty-protected", 2, lengthClause, "the same, inside secure messaging", "như trên, trong kênh bảo mật").
 			onCommand(refuse(iso7816.SWSuccess, longRead)),
 		row("extended-61xx", 2, "ISO/IEC 7816-4 §5.3.4", "gives what exceeds 256 octets by 61xx and GET RESPONSE", "phần vượt 256 byte trả qua 61xx và GET RESPONSE").
@@ -297,7 +297,7 @@ func lengthHabits() []habit {
 				return c.part(response, iso7816.MaxShortNe)
 			}),
 		row("extended-6cxx", 2, "ISO/IEC 7816-4 §5.3.4", "answers extended commands with 6C00: ask for 256 octets", "trả 6C00 cho lệnh mở rộng: chỉ hỏi 256 byte").
-			onLine(extended(func(*Chip) []byte { return answer(swWrongLe).Bytes() })),
+			onLine(toExtended(swWrongLe)),
 		row("extended-6cxx-protected", 2, "ISO/IEC 7816-4 §5.3.4", "answers with 6CC0, inside secure messaging: ask for 192 octets", "trả 6CC0 trong kênh bảo mật: chỉ hỏi 192 byte").
 			onCommand(refuse(swWrongLe|0xC0, longRead)),
 		row("extended-cut-256", 2, lengthClause, "cuts responses at 256 octets and says nothing", "lặng lẽ cắt trả lời ở 256 byte").
