@@ -18,7 +18,7 @@
 //	revocation             and has not been revoked since
 //	chipAuthentication     the chip has the private key to the public key in the signed DG14: it is no copy
 //	activeAuthentication   the same for DG15, by a signature over our challenge
-//	terminalAuthentication whether the chip would ask us to prove ourselves before it shows fingerprints
+//	terminalAuthentication whether we proved ourselves to the chip, which shows fingerprints to no others
 //	validity               the document had not expired
 //
 // The verdict follows from them:
