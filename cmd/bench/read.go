@@ -67,6 +67,7 @@ type benchState struct {
 	dir       string
 	authority *authority.Authority
 	store     *trust.Store
+	face      []byte // a portrait of less than photoSmall
 }
 
 var nobody = national.Person{
@@ -79,7 +80,12 @@ func newBenchState() (*benchState, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &benchState{dir: dir}
+	var face bytes.Buffer
+	err = jpeg.Encode(&face, portrait.Draw(portrait.Look{Seed: 1, Female: true, Age: 35}, 480), &jpeg.Options{Quality: 55})
+	b := &benchState{dir: dir, face: face.Bytes()}
+	if err != nil {
+		return nil, errors.Join(err, b.close())
+	}
 	sealer, err := keystore.NewSealer([]byte("bench"), keystore.Params{Passes: 1, MemoryKiB: 64, Lanes: 1}, rand.Reader)
 	if err == nil {
 		// The keys are P-384 for the root and P-256 for the document signer.
@@ -117,19 +123,14 @@ func (b *benchState) make(k kind) (*card, error) {
 	if err != nil {
 		return nil, err
 	}
-	var encoded bytes.Buffer
-	if err := jpeg.Encode(&encoded, portrait.Draw(portrait.Look{Seed: 1, Female: true, Age: 35}, 480), &jpeg.Options{Quality: 55}); err != nil {
-		return nil, err
-	}
-	face := encoded.Bytes()
 	doc, secrets, err := national.Build(national.BuildOptions{
-		Profile: vn, Person: nobody, Photo: face, Certificate: ds, Signer: signer,
+		Profile: vn, Person: nobody, Photo: b.face, Certificate: ds, Signer: signer,
 		Protocols: national.Protocols{NoPACE: k.bac}, Now: now, Rand: rand.Reader,
 	})
 	if err != nil {
 		return nil, err
 	}
-	dg2, err := portraitOf(face, k.photo)
+	dg2, err := portraitOf(b.face, k.photo)
 	if err != nil {
 		return nil, err
 	}
