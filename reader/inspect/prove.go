@@ -91,6 +91,14 @@ func (r *run) terminalAuthentication(ctx context.Context) error {
 	r.begin("terminal authentication", 1)
 	defer r.end()
 	run, err := r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	if errors.Is(err, iso7816.ErrSecureMessaging) && !ctxErr(err) && r.reopened < maxReopened {
+		// The rights of a terminal end with the channel, as the proof of the chip does.
+		r.reopened++
+		if err := r.reopen(ctx, true); err != nil {
+			return err
+		}
+		run, err = r.s.TerminalAuthentication(ctx, *r.o.Terminal, r.o.Passwords.DocumentNumber)
+	}
 	record.Transcript = run.Transcript
 	if run.CVCA != nil {
 		r.e.Files[lds.EFCVCA.String()] = run.CVCA

@@ -16,6 +16,10 @@ import (
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
+	"chipid/card/perso"
+	"chipid/card/termauth"
+	"chipid/card/tlv"
+	"chipid/pki/cvc"
 	"chipid/reader"
 	"chipid/reader/inspect"
 )
@@ -579,19 +583,33 @@ func (f *forgetful) Reset(context.Context) error { f.chip.Reset(); return nil }
 // all the same, and neither taken for a copy nor its password for a wrong one.
 func TestForgottenSession(t *testing.T) {
 	pace, bac := built(t)
-	for name, on := range map[string]state{"PACE": pace, "BAC": bac} {
+	root, credential := inspectors(t, cvc.AllRights)
+	fingers := pace
+	fingers.doc, fingers.secrets = variant{
+		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}, ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES128},
+		files: map[lds.File][]byte{lds.DG3: tlv.Encode(0x63, make([]byte, 600))}, trust: []*cvc.Certificate{root},
+	}.build(t, pace)
+	for name, tt := range map[string]struct {
+		on       state
+		terminal *termauth.Credential
+	}{"PACE": {pace, nil}, "BAC": {bac, nil}, "fingerprints": {fingers, &credential}} {
 		t.Run(name, func(t *testing.T) {
-			store := on.store(t)
+			on, store := tt.on, tt.on.store(t)
+			o := options(zone(on.secrets))
+			o.Terminal = tt.terminal
 			line := &counted{Transport: reader.NewChipTransport(quirky(t, on))}
-			usual := read(t, line, zone(on.secrets)).Access.Protocol
+			usual, err := inspect.Read(context.Background(), line, o)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for n := 1; n <= line.commands; n++ {
-				e, err := inspect.Read(context.Background(), &forgetful{quirky(t, on), n}, options(zone(on.secrets)))
+				e, err := inspect.Read(context.Background(), &forgetful{quirky(t, on), n}, o)
 				if err != nil {
 					t.Errorf("lost before command %d of %d: %v", n, line.commands, err)
 					continue
 				}
 				r := inspect.Check(e, store, now)
-				if r.Verdict != inspect.Genuine || r.Checks.AccessControl.Protocol != usual {
+				if r.Verdict != inspect.Genuine || e.Access.Protocol != usual.Access.Protocol {
 					t.Errorf("lost before command %d of %d: %s", n, line.commands, describe(r))
 				}
 				for _, f := range on.doc.Files() {
