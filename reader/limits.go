@@ -22,8 +22,10 @@ func (s *Session) LearnLengths(ctx context.Context) ([]byte, error) {
 	return raw, nil
 }
 
-// allow takes up extended lengths as far as the reader goes along.
+// allow takes up extended lengths as far as the reader goes along. What the card
+// would take of another reader is kept for Learned.
 func (s *Session) allow(maxCommand, maxResponse int) {
+	s.cardCommand, s.cardResponse = maxCommand, maxResponse
 	if l, ok := s.transport.(Limiter); ok && l.MaxAPDU() > 0 {
 		maxCommand, maxResponse = min(maxCommand, l.MaxAPDU()), min(maxResponse, l.MaxAPDU())
 	}
@@ -63,7 +65,7 @@ func (s *Session) take(l Learned) {
 // Learned tells what the chip has turned out to take so far.
 func (s *Session) Learned() Learned {
 	return Learned{
-		MaxCommand: s.maxCommand, MaxResponse: s.maxResponse, Piece: s.shortestSafe,
+		MaxCommand: s.cardCommand, MaxResponse: s.cardResponse, Piece: s.shortestSafe,
 		NoShortID: s.noShortID, NoMasterFile: s.noMasterFile, ExactEnd: s.exactEnd, SelectForm: s.selectForm,
 	}
 }

@@ -37,8 +37,10 @@ type Session struct {
 	chipKey, ephemeral []byte
 
 	// What the chip takes, from EF.ATR/INFO, and what it turned out to take.
-	maxResponse  int  // octets of a response's data field
-	maxCommand   int  // octets of a command's data field
+	maxResponse  int // octets of a response's data field
+	maxCommand   int // octets of a command's data field
+	cardResponse int // the same whatever the reader takes
+	cardCommand  int
 	shortest     int  // what it answered, in plain octets, when asked for more; 0: never cut short
 	shortestSafe int  // the same of any secure channel, for the one after it
 	noShortID    bool // READ BINARY with a short file id does not work here
@@ -67,6 +69,7 @@ func NewSession(t Transport, o Options) *Session {
 	s := &Session{
 		transport: t, rand: o.Rand, maxFile: min(o.MaxFile, HardMaxFile), onRead: o.OnRead,
 		maxResponse: iso7816.MaxShortNe, maxCommand: iso7816.MaxShortData,
+		cardResponse: iso7816.MaxShortNe, cardCommand: iso7816.MaxShortData,
 	}
 	if o.Learned != nil {
 		s.take(*o.Learned)
@@ -86,7 +89,7 @@ func (s *Session) Extended() bool { return s.maxResponse > iso7816.MaxShortNe }
 // ForgetExtended goes back to short APDUs, for a chip that promises extended
 // lengths and does not keep to it.
 func (s *Session) ForgetExtended() {
-	s.longAnswers = false
+	s.longAnswers, s.cardResponse, s.cardCommand = false, iso7816.MaxShortNe, iso7816.MaxShortData
 	s.maxResponse, s.maxCommand, s.shortest, s.shortestSafe = iso7816.MaxShortNe, iso7816.MaxShortData, 0, 0
 }
 

@@ -251,6 +251,43 @@ func TestExtendedLengthsAreUsed(t *testing.T) {
 	}
 }
 
+// limited is a reader that takes so much of an APDU.
+type limited struct {
+	Transport
+	octets int
+}
+
+func (l limited) MaxAPDU() int { return l.octets }
+
+// What a reader does not take is not asked for, and not laid to the card's
+// charge: behind another reader it may be had.
+func TestReaderLimits(t *testing.T) {
+	for octets, want := range map[int]int{0: 8192, 256: 256, 100: 256, 1000: 1000, 65536: 8192} {
+		chip := &sloppyChip{
+			master:      map[uint16][]byte{lds.EFATRInfo.ID(): atrInfo(4096, 8192+2)},
+			application: map[uint16][]byte{lds.DG2.ID(): file(lds.DG2, 16000)},
+		}
+		line := limited{NewChipTransport(chip), octets}
+		s := NewSession(line, Options{})
+		if _, err := s.LearnLengths(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if s.piece() != want {
+			t.Errorf("a reader of %d: pieces of %d, want %d", octets, s.piece(), want)
+		}
+		learned := s.Learned()
+		if learned.MaxResponse != 8192 {
+			t.Errorf("a reader of %d: the card is said to take %+v", octets, learned)
+		}
+		if s := NewSession(line, Options{Learned: &learned}); s.piece() != want {
+			t.Errorf("a reader of %d: pieces of %d from what was learned", octets, s.piece())
+		}
+		if s.ForgetExtended(); s.piece() != 256 || s.Learned().MaxResponse != 256 {
+			t.Errorf("forgotten, and still pieces of %d: %+v", s.piece(), s.Learned())
+		}
+	}
+}
+
 func TestExtendedLengths(t *testing.T) {
 	const tagLengths, tagInteger tlv.Tag = 0x7F66, 0x02
 	for name, test := range map[string]struct {
