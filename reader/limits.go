@@ -45,6 +45,11 @@ type Learned struct {
 	MaxCommand  int // octets of data in one command; at most 255: short APDUs only
 	MaxResponse int // octets of data in one response; at most 256: short APDUs only
 
+	// Breaks counts reads in a row whose channel broke while extended lengths
+	// were in use. Once may be a worn contact or a card pulled away; at the second
+	// the card is taken for one of short APDUs.
+	Breaks int
+
 	Piece        int  // octets in answer to one READ BINARY, where it gives nothing to whoever asks for more; 0: it does
 	NoShortID    bool // READ BINARY takes no short file identifier
 	NoMasterFile bool // the master file cannot be selected: 6D00
@@ -52,8 +57,12 @@ type Learned struct {
 	SelectForm   int  // of SELECT, among those that are tried; 0: that of Doc 9303
 }
 
+// believed is how many breaks in a row are no accident.
+const believed = 2
+
 // take starts from what is known of chips like this one.
 func (s *Session) take(l Learned) {
+	s.breaks = l.Breaks
 	s.allow(l.MaxCommand, l.MaxResponse)
 	if l.Piece > 0 {
 		s.shortestSafe = l.Piece
@@ -64,8 +73,15 @@ func (s *Session) take(l Learned) {
 
 // Learned tells what the chip has turned out to take so far.
 func (s *Session) Learned() Learned {
+	command, response, breaks := s.cardCommand, s.cardResponse, 0
+	if s.broke {
+		breaks = s.breaks + 1
+	}
+	if breaks >= believed {
+		command, response, breaks = iso7816.MaxShortData, iso7816.MaxShortNe, 0
+	}
 	return Learned{
-		MaxCommand: s.cardCommand, MaxResponse: s.cardResponse, Piece: s.shortestSafe,
+		MaxCommand: command, MaxResponse: response, Breaks: breaks, Piece: s.shortestSafe,
 		NoShortID: s.noShortID, NoMasterFile: s.noMasterFile, ExactEnd: s.exactEnd, SelectForm: s.selectForm,
 	}
 }

@@ -41,6 +41,8 @@ type Session struct {
 	maxCommand   int // octets of a command's data field
 	cardResponse int // the same whatever the reader takes
 	cardCommand  int
+	breaks       int  // reads before this one that broke over extended lengths, without one between that did not
+	broke        bool // and so did this one
 	shortest     int  // what it answered, in plain octets, when asked for more; 0: never cut short
 	shortestSafe int  // the same of any secure channel, for the one after it
 	noShortID    bool // READ BINARY with a short file id does not work here
@@ -89,7 +91,7 @@ func (s *Session) Extended() bool { return s.maxResponse > iso7816.MaxShortNe }
 // ForgetExtended goes back to short APDUs, for a chip that promises extended
 // lengths and does not keep to it.
 func (s *Session) ForgetExtended() {
-	s.longAnswers, s.cardResponse, s.cardCommand = false, iso7816.MaxShortNe, iso7816.MaxShortData
+	s.longAnswers, s.broke = false, s.broke || s.Extended()
 	s.maxResponse, s.maxCommand, s.shortest, s.shortestSafe = iso7816.MaxShortNe, iso7816.MaxShortData, 0, 0
 }
 

@@ -282,8 +282,32 @@ func TestReaderLimits(t *testing.T) {
 		if s := NewSession(line, Options{Learned: &learned}); s.piece() != want {
 			t.Errorf("a reader of %d: pieces of %d from what was learned", octets, s.piece())
 		}
-		if s.ForgetExtended(); s.piece() != 256 || s.Learned().MaxResponse != 256 {
-			t.Errorf("forgotten, and still pieces of %d: %+v", s.piece(), s.Learned())
+		extended := s.Extended()
+		if s.ForgetExtended(); s.piece() != 256 || s.Learned().Breaks > 0 != extended {
+			t.Errorf("a reader of %d: pieces of %d are still asked for, %+v is learned", octets, s.piece(), s.Learned())
+		}
+	}
+}
+
+// A channel that breaks over extended lengths may be an accident. Twice in a row
+// it is the card, and then they are not tried again.
+func TestBrokenPromise(t *testing.T) {
+	learned := Learned{MaxCommand: 4096, MaxResponse: 8192}
+	read := func(breaks bool) bool {
+		s := NewSession(NewChipTransport(&sloppyChip{}), Options{Learned: &learned})
+		tried := s.Extended()
+		if breaks {
+			s.ForgetExtended()
+			s.ForgetExtended() // whatever else breaks later
+		}
+		learned = s.Learned()
+		return tried
+	}
+	for i, step := range []struct{ breaks, tries bool }{
+		{true, true}, {false, true}, {true, true}, {true, true}, {false, false}, {false, false},
+	} {
+		if tried := read(step.breaks); tried != step.tries {
+			t.Errorf("read %d tries extended lengths: %v; %+v", i, tried, learned)
 		}
 	}
 }

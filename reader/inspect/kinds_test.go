@@ -44,9 +44,11 @@ func TestKindsAreLearned(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing was learned")
 			}
-			second := readWith(t, known, habits...)
-			if second.Traffic.APDUs >= first.Traffic.APDUs {
-				t.Errorf("%d commands at first, %d with what was learned: %+v", first.Traffic.APDUs, second.Traffic.APDUs, learned)
+			readWith(t, known, habits...) // a channel that breaks must do so twice
+			learned = known[kind]
+			third := readWith(t, known, habits...)
+			if third.Traffic.APDUs >= first.Traffic.APDUs {
+				t.Errorf("%d commands at first, %d with what was learned: %+v", first.Traffic.APDUs, third.Traffic.APDUs, learned)
 			}
 			if known[kind] != learned {
 				t.Errorf("learned %+v and then %+v", learned, known[kind])
@@ -66,9 +68,13 @@ func TestKindsAreLearned(t *testing.T) {
 		for _, habit := range []chip.Habit{chip.NoMasterFile, "short-only", "extended-drops-channel", "select-p2-00"} {
 			t.Run(name+" of "+string(habit), func(t *testing.T) {
 				known := memory{kind: lie}
+				first := readWith(t, known, habit)
+				if lie.MaxResponse <= 256 || habit != "short-only" {
+					return
+				}
 				readWith(t, known, habit)
-				if habit == "short-only" && known[kind].MaxResponse > 256 {
-					t.Errorf("it is still believed to take long lengths: %+v", known[kind])
+				if e := readWith(t, known, habit); e.Traffic.APDUs > first.Traffic.APDUs-5 {
+					t.Errorf("%d commands at first, %d later: it is still believed to take long lengths: %+v", first.Traffic.APDUs, e.Traffic.APDUs, known[kind])
 				}
 			})
 		}

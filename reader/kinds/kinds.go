@@ -53,10 +53,11 @@ const (
 	// Lifetime of what was learned.
 	Lifetime = 30 * 24 * time.Hour
 
-	maxFile   = 64 << 10
-	mostForms = 9 // more than there are: one that a session does not know it takes for another
-	keySize   = 32
-	idSize    = 16
+	maxFile    = 64 << 10
+	mostBreaks = 9
+	mostForms  = 9 // more than there are: one that a session does not know it takes for another
+	keySize    = 32
+	idSize     = 16
 )
 
 // Store is what is remembered. It is safe for concurrent use.
@@ -82,6 +83,7 @@ type kind struct {
 
 	MaxCommand   int  `json:"maxCommand"`
 	MaxResponse  int  `json:"maxResponse"`
+	Breaks       int  `json:"breaks,omitempty"`
 	Piece        int  `json:"piece,omitempty"`
 	NoShortID    bool `json:"noShortId,omitempty"`
 	NoMasterFile bool `json:"noMasterFile,omitempty"`
@@ -118,7 +120,7 @@ func (s *Store) parse(raw []byte) bool {
 	for _, k := range c.Kinds {
 		_, err := time.Parse(time.DateOnly, k.Learned)
 		if err != nil || !isHex(k.ID, idSize) || k.MaxCommand < 0 || k.MaxCommand > iso7816.MaxExtendedData ||
-			k.MaxResponse < 0 || k.MaxResponse > iso7816.MaxExtendedNe || k.Piece < 0 || k.Piece > iso7816.MaxExtendedNe || k.SelectForm < 0 || k.SelectForm > mostForms {
+			k.MaxResponse < 0 || k.MaxResponse > iso7816.MaxExtendedNe || k.Piece < 0 || k.Piece > iso7816.MaxExtendedNe || k.SelectForm < 0 || k.SelectForm > mostForms || k.Breaks < 0 || k.Breaks > mostBreaks {
 			return false
 		}
 	}
@@ -149,7 +151,7 @@ func (s *Store) Recall(atr []byte) (reader.Learned, bool) {
 
 func (k kind) what() reader.Learned {
 	return reader.Learned{
-		MaxCommand: k.MaxCommand, MaxResponse: k.MaxResponse, Piece: k.Piece,
+		MaxCommand: k.MaxCommand, MaxResponse: k.MaxResponse, Breaks: k.Breaks, Piece: k.Piece,
 		NoShortID: k.NoShortID, NoMasterFile: k.NoMasterFile, ExactEnd: k.ExactEnd, SelectForm: k.SelectForm,
 	}
 }
@@ -165,7 +167,7 @@ func (s *Store) Keep(atr []byte, l reader.Learned) {
 	defer s.mu.Unlock()
 	s.content.Kinds = append(s.content.Kinds, kind{
 		ID: s.id(atr), Learned: s.now().UTC().Format(time.DateOnly),
-		MaxCommand: l.MaxCommand, MaxResponse: l.MaxResponse, Piece: l.Piece,
+		MaxCommand: l.MaxCommand, MaxResponse: l.MaxResponse, Breaks: l.Breaks, Piece: l.Piece,
 		NoShortID: l.NoShortID, NoMasterFile: l.NoMasterFile, ExactEnd: l.ExactEnd, SelectForm: l.SelectForm,
 	})
 	if n := len(s.content.Kinds) - Most; n > 0 {

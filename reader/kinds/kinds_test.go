@@ -47,7 +47,7 @@ func TestKept(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing was learned and something saved: %v", err)
 	}
-	quirky := reader.Learned{MaxCommand: 255, MaxResponse: 256, Piece: 128, NoShortID: true, NoMasterFile: true, ExactEnd: true, SelectForm: 2}
+	quirky := reader.Learned{MaxCommand: 255, MaxResponse: 256, Breaks: 1, Piece: 128, NoShortID: true, NoMasterFile: true, ExactEnd: true, SelectForm: 2}
 	s.Keep(atr, large)
 	s.Keep(atr[:5], quirky)
 	save(t, s)
