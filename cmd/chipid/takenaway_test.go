@@ -114,7 +114,10 @@ func TestCardTakenAway(t *testing.T) {
 			"en": {"card removed: put it back within 10 s", "the same card: reading on"},
 			"vi": {"thẻ đã bị lấy ra: hãy đặt lại thẻ trong vòng 10 giây", "đúng thẻ cũ: đọc tiếp"},
 		} {
-			_, told := read(0, mine, "--lang", lang)
+			page, told := read(0, mine, "--lang", lang)
+			if want := map[string]string{"en": "taken away once during the read", "vi": "lấy ra giữa chừng 1 lần"}[lang]; !strings.Contains(page, want) {
+				t.Errorf("the report does not say %q: %s", want, page)
+			}
 			for _, word := range words {
 				if !strings.Contains(told, word) {
 					t.Errorf("%s: not told %q: %s", lang, word, told)

@@ -184,6 +184,15 @@ func (a *app) reportPage(r *inspect.Report) string {
 	fmt.Fprintf(&b, "\n  %s\n", a.say(
 		fmt.Sprintf("%d tệp, %d byte; %d lệnh, %.2f giây chờ chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000),
 		fmt.Sprintf("%d files, %d bytes; %d commands, %.2f s waited for the chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000)))
+	if n := r.Interruptions; n > 0 {
+		often := "once"
+		if n > 1 {
+			often = fmt.Sprintf("%d times", n)
+		}
+		fmt.Fprintf(&b, "  %s\n", a.say(
+			fmt.Sprintf("thẻ bị lấy ra giữa chừng %d lần rồi được đặt lại", n),
+			"taken away "+often+" during the read, and put back"))
+	}
 	// Recorded evidence is judged for the time that it names itself: who reads
 	// "valid" must see when.
 	if !r.CheckedAt.IsZero() {

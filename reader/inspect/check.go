@@ -67,6 +67,8 @@ func (p Policy) check(e *Evidence, store *trust.Store, at time.Time, known *memo
 		Files:     map[string]FileInfo{},
 		Traffic:   e.Traffic,
 		CheckedAt: at,
+
+		Interruptions: len(e.Resumed) + e.Restarts,
 	}
 	if !e.ReadAt.IsZero() {
 		readAt := e.ReadAt.UTC()

@@ -87,14 +87,17 @@ type FileInfo struct {
 // Report is what a check of evidence found: the verdict, the fields of the
 // document, and every check with its reason. Its JSON form is a contract.
 type Report struct {
-	Verdict   Verdict             `json:"verdict"`
-	Document  *Fields             `json:"document"`
-	Checks    Checks              `json:"checks"`
-	Plan      string              `json:"plan"` // by which the chip was read: full, identity, photo or data groups
-	Files     map[string]FileInfo `json:"files"`
-	Traffic   reader.Traffic      `json:"traffic"`
-	ReadAt    *time.Time          `json:"readAt,omitempty"` // when the chip was read, as the reading station's clock had it
-	CheckedAt time.Time           `json:"checkedAt"`        // the time that validity and trust were judged for
+	Verdict  Verdict             `json:"verdict"`
+	Document *Fields             `json:"document"`
+	Checks   Checks              `json:"checks"`
+	Plan     string              `json:"plan"` // by which the chip was read: full, identity, photo or data groups
+	Files    map[string]FileInfo `json:"files"`
+	Traffic  reader.Traffic      `json:"traffic"`
+
+	Interruptions int `json:"interruptions,omitempty"` // how often the card was taken away during the read, and came back
+
+	ReadAt    *time.Time `json:"readAt,omitempty"` // when the chip was read, as the reading station's clock had it
+	CheckedAt time.Time  `json:"checkedAt"`        // the time that validity and trust were judged for
 }
 
 // Deciding lists the checks that made the verdict what it is: those that
