@@ -1,6 +1,7 @@
 package lds
 
 import (
+	"errors"
 	"fmt"
 
 	"chipid/card/biometric"
@@ -19,24 +20,27 @@ func EncodeDG2(faces ...biometric.Face) ([]byte, error) {
 }
 
 // DecodeDG2 reads data group 2 and gives all its faces, be they in records of
-// ISO/IEC 19794-5 or of 39794-5. The images alias raw.
+// ISO/IEC 19794-5 or of 39794-5. The images alias raw. A template whose record
+// cannot be read is an error beside the faces of the others.
 func DecodeDG2(raw []byte) ([]biometric.Face, error) {
 	b, err := DecodeBiometrics(DG2, raw)
 	if err != nil {
 		return nil, err
 	}
 	var faces []biometric.Face
-	for _, t := range b.Templates {
+	var problems error
+	for i, t := range b.Templates {
 		more, err := decodeFaces(t.Record)
 		if err != nil {
-			return nil, fmt.Errorf("DG2: %w: %w", ErrMalformed, err)
+			problems = errors.Join(problems, fmt.Errorf("DG2: %w: template %d: %w", ErrMalformed, i+1, err))
+			continue
 		}
 		faces = append(faces, more...)
 	}
-	if len(faces) == 0 {
+	if len(faces) == 0 && problems == nil {
 		return nil, malformed(DG2, "no face")
 	}
-	return faces, nil
+	return faces, problems
 }
 
 // decodeFaces goes by what the record is, not by what its header says.

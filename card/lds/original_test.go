@@ -2,6 +2,7 @@ package lds
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -138,6 +139,29 @@ func TestExtensibleTemplates(t *testing.T) {
 		if err != nil || len(pictures) != 1 || !bytes.Equal(pictures[0], one.picture) || d.Images[0].Bytes != len(one.picture) {
 			t.Errorf("%s: %+v, %v", one.file, d, err)
 		}
+	}
+}
+
+// A record that is none does not hide the portrait beside it.
+func TestDG2OfTwoTemplates(t *testing.T) {
+	f, err := biometric.NewFace(jpegPicture())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := EncodeDG2(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := DecodeBiometrics(DG2, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Templates = append([]Template{{Record: []byte("?")}}, b.Templates...)
+	if raw, err = EncodeBiometrics(DG2, b); err != nil {
+		t.Fatal(err)
+	}
+	if faces, err := DecodeDG2(raw); !errors.Is(err, ErrMalformed) || len(faces) != 1 || !bytes.Equal(faces[0].Image, jpegPicture()) {
+		t.Errorf("%d faces, %v", len(faces), err)
 	}
 }
 

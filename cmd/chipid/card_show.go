@@ -105,7 +105,9 @@ func (a *app) decodeCard(doc *lds.Document) cardContents {
 		c.Holder = holder
 	}
 	if raw, ok := doc.Get(lds.DG2); ok {
-		if faces, err := lds.DecodeDG2(raw); !problem(err) {
+		faces, err := lds.DecodeDG2(raw)
+		problem(err)
+		if len(faces) > 0 {
 			f := faces[0]
 			c.Face = &faceContents{f.Format().String(), int(f.Width), int(f.Height), len(f.Image)}
 		}

@@ -147,11 +147,8 @@ func Portrait(doc *lds.Document) ([]byte, error) {
 		return nil, ErrNoPortrait
 	}
 	faces, err := lds.DecodeDG2(raw)
-	if err != nil {
+	if len(faces) == 0 {
 		return nil, err
 	}
-	if len(faces) == 0 {
-		return nil, fmt.Errorf("%s: it holds no picture", lds.DG2)
-	}
-	return faces[0].Image, nil
+	return faces[0].Image, nil // what is wrong with others, Contents tells
 }
