@@ -423,3 +423,66 @@ func TestTornOutSloppyChips(t *testing.T) {
 		})
 	}
 }
+
+// Whatever cards are put on the reader one after the other, and whenever each is
+// torn out: what is genuine is of one card, and of one that is genuine.
+func FuzzTornOut(f *testing.F) {
+	f.Add([]byte{20, 0})
+	f.Add([]byte{19, 0, 9, 1})
+	f.Add([]byte{18, 1, 12, 0, 14, 2})
+	f.Add([]byte{21, 2, 3, 0})
+	f.Add([]byte{5, 1, 5, 1, 5, 1, 5, 1, 5, 1, 5, 1})
+	vn, _ := states(f)
+	other := mai
+	other.Number, other.FullName = "001190000023", "Trần Thị Lan"
+	otherDoc, otherSecrets := vn.build(f, other, national.AAECDSA)
+	otherSecrets.CAN = vn.secrets.CAN
+	mine, theirs := card(f, vn.doc, vn.secrets), card(f, otherDoc, otherSecrets)
+	store := vn.store(f)
+	f.Fuzz(func(t *testing.T, script []byte) {
+		cards := []reader.Transport{
+			reader.NewChipTransport(mine), reader.NewChipTransport(theirs), &keyless{reader.NewChipTransport(mine), t},
+		}
+		// Two octets a loss: how many commands after the one before, and which
+		// card is put back.
+		at, next := 0, 0
+		if len(script) > 0 {
+			at = 1 + int(script[0])%40
+		}
+		line := &torn{card: cards[0]}
+		line.at = func(n int) bool { return n == at }
+		line.back = func() reader.Transport {
+			which := 0
+			if 2*next+1 < len(script) {
+				which = int(script[2*next+1]) % len(cards)
+			}
+			if next++; 2*next < len(script) {
+				at = line.n + 1 + int(script[2*next])%40
+			}
+			return cards[which]
+		}
+		mine.Reset()
+		e, told, err := readTorn(t, line, options(can(vn.secrets)))
+		if err != nil {
+			return
+		}
+		if told.lost > 5 || told.lost < told.resumed+told.anew {
+			t.Errorf("%+v", told)
+		}
+		r := inspect.Check(roundTrip(t, e), store, now)
+		if r.Verdict != inspect.Genuine {
+			return
+		}
+		same := func(doc *lds.Document) bool {
+			for _, n := range doc.DataGroups() {
+				if want, _ := doc.Get(lds.File(n)); !bytes.Equal(e.Files[lds.File(n).String()], want) {
+					return false
+				}
+			}
+			return true
+		}
+		if !same(vn.doc) && !same(otherDoc) {
+			t.Errorf("genuine, and of neither card: %+v", told)
+		}
+	})
+}
