@@ -50,6 +50,10 @@ func (e *PasswordError) Error() string {
 
 const pinName = "PIN"
 
+// ErrTried says that the card was given the password and then did not say whether
+// it is the right one. It may have counted a try.
+var ErrTried = errors.New("the card took the password, and then answered neither yes nor no")
+
 // swDeactivated is a warning of ISO/IEC 7816-4 that TR-03110-3 B.11.1 gives this
 // meaning: the password is there and may not be used.
 const swDeactivated iso7816.StatusWord = 0x6283
@@ -181,8 +185,11 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 		response, err := s.mustExchange(ctx, operation, terminal.Command(data))
 		if err != nil {
 			// Before the last step the chip has nothing to judge the password by.
-			if wrong := passwordError(password.Name(), err); wrong != nil && step == lastStep {
-				return nil, wrong
+			if step == lastStep {
+				if wrong := passwordError(password.Name(), err); wrong != nil {
+					return nil, wrong
+				}
+				return nil, fmt.Errorf("%w: %w", ErrTried, err)
 			}
 			if step == 1 {
 				if barred := barredPassword(password, err); barred != nil {
@@ -192,6 +199,9 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 			return nil, err
 		}
 		next, done, err := terminal.Continue(response)
+		if err != nil && step == lastStep && !errors.Is(err, pace.ErrAuthentication) {
+			err = fmt.Errorf("%w: %w", ErrTried, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", operation, err)
 		}

@@ -66,6 +66,10 @@ type cardFault struct {
 func cardFaults() []cardFault {
 	return []cardFault{
 		{
+			reader.ErrTried,
+			"thẻ đã nhận mật khẩu mà không trả lời đúng hay sai, và có thể đã tính một lần thử: hãy kiểm tra kỹ số CAN, MRZ hoặc mã PIN trước khi thử lại",
+			"the card took the password and answered neither yes nor no, and may have counted a try: make sure of the CAN, MRZ or PIN before you try again",
+		}, {
 			reader.ErrTooSlow,
 			"thẻ trả lời quá chậm: hãy lấy thẻ ra, đặt lại rồi thử lại; nếu vẫn vậy, thử đầu đọc khác",
 			"the card answers too slowly: take it off, put it back and try again; if it stays so, try another reader",

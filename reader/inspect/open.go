@@ -87,7 +87,7 @@ func (r *run) access(ctx context.Context) error {
 		}
 		open := func(ctx context.Context) error {
 			transcript, err := r.pace(ctx, offer, password)
-			if refusedWith(err, iso7816.SWConditionsNotSatisfied) {
+			if refusedWith(err, iso7816.SWConditionsNotSatisfied) && !errors.Is(err, reader.ErrTried) {
 				// Some chips want their application selected first.
 				if err := r.s.SelectApplication(ctx); err != nil {
 					return err
@@ -111,7 +111,7 @@ func (r *run) access(ctx context.Context) error {
 			return nil
 		}
 		err = open(ctx)
-		if errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened {
+		if errors.Is(err, iso7816.ErrSecureMessaging) && r.reopened < maxReopened && !r.spent(err) {
 			// It took the password and lost its session, or does not keep to its
 			// lengths: no reason to fall back.
 			r.reopened++
@@ -150,10 +150,16 @@ func (r *run) cardSecurity(ctx context.Context) error {
 // mayGoOn tells whether another way in is worth trying after an error.
 func (r *run) mayGoOn(err error) bool {
 	var wrong *reader.PasswordError
-	if errors.As(err, &wrong) || errors.Is(err, pace.ErrAuthentication) || ctxErr(err) {
+	if errors.As(err, &wrong) || errors.Is(err, pace.ErrAuthentication) || ctxErr(err) || r.spent(err) {
 		return false
 	}
 	return reader.CardFault(err) || errors.Is(err, pace.ErrProtocol) || errors.Is(err, pace.ErrUnsupported)
+}
+
+// spent tells whether a try of a PIN or PUK may have been used up, whatever the
+// card answered. Of those there are few, and the next way in would take another.
+func (r *run) spent(err error) bool {
+	return errors.Is(err, reader.ErrTried) && (r.o.Passwords.PIN != "" || r.o.Passwords.PUK != "")
 }
 
 func (r *run) passOver(protocol string, err error) {
