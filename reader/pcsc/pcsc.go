@@ -6,6 +6,13 @@
 // a reader.Transport. What goes wrong is one of the errors below, each with
 // one sentence that says what to do.
 //
+// A Card is held in a transaction, so that no other program can come between two
+// commands, and is spoken to while it rests, so that Windows does not take it for
+// forgotten (idle.go). One that was lost, be it that it was taken away, its reader
+// unplugged, the service restarted or somebody reset it, is waited for by Rejoin.
+// Whether the card that comes is the same chip is not seen here: reader/inspect
+// has it proved.
+//
 // On Linux and macOS scard needs cgo. Without it the package builds and every
 // call answers ErrNotBuilt.
 package pcsc
