@@ -183,8 +183,8 @@ func specimens(t testing.TB) []specimen {
 	}
 	for name, v := range map[string]variant{
 		"PACE-CAM, CA, TA": {
-			pace:    []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)},
-			mapping: key(t, 13), ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES256},
+			pace:    []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)},
+			mapping: key(t, 12), ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES256},
 			files: map[lds.File][]byte{lds.DG3: tlv.Encode(0x63, make([]byte, 300))}, trust: []*cvc.Certificate{root},
 		},
 		"PACE-DH-IM, CA-DH": {
