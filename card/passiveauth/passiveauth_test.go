@@ -163,6 +163,46 @@ func TestDataGroups(t *testing.T) {
 
 // Whatever octet of EF.SOD changes, what passes is the same content signed with
 // the same key: the rest of the certificate is for pki/trust to judge.
+// The signature can be verified before the data groups are there, and the list be
+// read whoever signed it; comparing afterwards comes to what Verify does at once.
+func TestBeforeTheDataGroups(t *testing.T) {
+	doc := issued(t, Options{})
+	sod, _ := doc.Get(lds.EFSOD)
+	want, err := Verify(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := VerifySOD(sod)
+	if err != nil || before.Signature != nil || len(before.DataGroups) != 0 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	part := new(lds.Document)
+	dg1, _ := doc.Get(lds.DG1)
+	part.Set(lds.DG1, dg1)
+	if r, err := before.Compare(part); err != nil || r.Status(1) != Match || r.Status(2) != NotRead {
+		t.Errorf("of DG1 alone: %+v, %v", r.DataGroups, err)
+	}
+	if r, err := before.Compare(doc); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("%+v, %v, want %+v", r, err, want)
+	}
+	if len(before.DataGroups) != 0 {
+		t.Error("comparing has changed what was compared with")
+	}
+	forged := bytes.Clone(sod)
+	forged[len(forged)-1] ^= 1
+	if r, err := VerifySOD(forged); err != nil || !errors.Is(r.Signature, ErrSigner) {
+		t.Errorf("forged: %v", err)
+	}
+	for _, raw := range [][]byte{sod, forged} {
+		if listed, err := Listed(raw); err != nil || !reflect.DeepEqual(listed, []int{1, 2, 13, 14, 15}) {
+			t.Errorf("lists %v, %v", listed, err)
+		}
+	}
+	if listed, err := Listed(sod[:len(sod)-1]); err == nil {
+		t.Errorf("a cut file lists %v", listed)
+	}
+}
+
 func TestEveryOctetOfSOD(t *testing.T) {
 	doc := issued(t, Options{})
 	sod, _ := doc.Get(lds.EFSOD)
