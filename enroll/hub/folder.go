@@ -63,7 +63,7 @@ func Init(dir, pki string) (*Initialised, error) {
 		return nil, fmt.Errorf("make the hub folder: %w", err)
 	}
 	result := &Initialised{}
-	ours, err := os.ReadFile(filepath.Join(dir, "hub.json"))
+	ours, err := durable.ReadFile(filepath.Join(dir, "hub.json"), maxKit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := makeFolder(dir, from); err != nil {
@@ -73,7 +73,7 @@ func Init(dir, pki string) (*Initialised, error) {
 	case err != nil:
 		return nil, fmt.Errorf("make the hub folder: %w", err)
 	default:
-		config, err := os.ReadFile(filepath.Join(from, "hub.json"))
+		config, err := durable.ReadFile(filepath.Join(from, "hub.json"), maxKit)
 		if err != nil {
 			return nil, fmt.Errorf("make the hub folder: %w", err)
 		}

@@ -112,7 +112,11 @@ type column struct {
 
 // Open opens a CSV or XLSX roster; which one it is, its first octets say.
 func Open(path string) (*Reader, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
+	var other *durable.NotFileError
+	if errors.As(err, &other) && other.Type.IsDir() {
+		return nil, fileError("đây là một thư mục, không phải danh sách", "this is a folder, not a roster")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +127,6 @@ func Open(path string) (*Reader, error) {
 	}
 	var src source
 	switch {
-	case info.IsDir():
-		err = fileError("đây là một thư mục, không phải danh sách", "this is a folder, not a roster")
 	case info.Size() > MaxFile:
 		err = fileError("tệp danh sách lớn hơn 64 MB: hãy chia nhỏ", "the roster is larger than 64 MB: split it")
 	default:

@@ -466,7 +466,7 @@ type Summary struct {
 // where given, sees every entry. noted, where not empty, is a hash that was
 // written down earlier and must be the one of some line.
 func Verify(path, noted string, each func(Entry) error) (*Summary, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}
