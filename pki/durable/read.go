@@ -70,8 +70,9 @@ func open(path string, stat func(string) (fs.FileInfo, error), open func(string)
 	return open(path)
 }
 
-// ReadFile reads a file that has limit octets at most; of a larger one it reads
-// no more than those, whatever size the file system tells. Its errors are
+// ReadFile reads a file that has limit octets at most. A larger one is not read;
+// of one that grows meanwhile, or whose file system tells no size, no more than
+// those octets are. Its errors are
 // *TooLargeError, *NotFileError and those of the file system, which name the
 // path too.
 func ReadFile(path string, limit int64) ([]byte, error) {
@@ -94,8 +95,11 @@ func readAll(f *os.File, err error, path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Size() > limit {
+		return nil, &TooLargeError{Path: path, Limit: limit}
+	}
 	var content bytes.Buffer
-	content.Grow(int(max(0, min(info.Size(), limit))) + bytes.MinRead)
+	content.Grow(int(info.Size()) + bytes.MinRead)
 	if _, err := content.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
