@@ -148,13 +148,9 @@ func (o *Office) Inspect(ctx context.Context, record string, chip reader.Transpo
 	if err != nil {
 		return nil, nil, err
 	}
-	evidence, err := inspect.Read(ctx, chip, inspect.Options{
+	return inspect.Policy{}.Inspect(ctx, chip, inspect.Options{
 		Passwords: inspect.Passwords{CAN: profile.CAN(a.Person)}, Now: o.Now, Rand: o.Rand,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return evidence, inspect.Check(evidence, o.Trust, o.Now()), nil
+	}, o.Trust)
 }
 
 // Deliver attaches the read-back to the application. A line that died between
