@@ -57,6 +57,10 @@ type Learned struct {
 	SelectForm   int  // of SELECT, among those that are tried; 0: that of Doc 9303
 }
 
+// smallestPiece is what is believed of a kind of chip: in smaller pieces no file
+// comes to its end (see mostPieces), and a hostile card may have taught them.
+const smallestPiece = 16
+
 // believed is how many breaks in a row are no accident.
 const believed = 2
 
@@ -64,7 +68,7 @@ const believed = 2
 func (s *Session) take(l Learned) {
 	s.breaks = l.Breaks
 	s.allow(l.MaxCommand, l.MaxResponse)
-	if l.Piece > 0 {
+	if l.Piece >= smallestPiece {
 		s.shortestSafe = l.Piece
 	}
 	s.noShortID, s.noMasterFile, s.exactEnd = l.NoShortID, l.NoMasterFile, l.ExactEnd

@@ -21,12 +21,14 @@ func (p Policy) Inspect(ctx context.Context, t reader.Transport, o Options, stor
 	at := o.Now()
 	events := newStream(o.Events)
 	a := p.startAlong(store, at, events)
-	e, err := read(ctx, t, o, events, a)
+	r, err := read(ctx, t, o, events, a)
 	a.stop()
 	if err != nil {
 		return nil, nil, err
 	}
+	e := r.e
 	report := p.check(e, store, at, a.known)
+	r.learn(report.Verdict)
 	a.tell(report, checkNames(report))
 	events.tell(Event{Type: EventFinished, Done: whole, Verdict: report.Verdict})
 	return e, report, nil

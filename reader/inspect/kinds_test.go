@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -62,7 +63,9 @@ func TestKindsAreLearned(t *testing.T) {
 	for name, lie := range map[string]reader.Learned{
 		"long lengths":       {MaxCommand: 65535, MaxResponse: 65536},
 		"lengths of nothing": {},
-		"one octet a piece":  {MaxCommand: 255, MaxResponse: 256, Piece: 1 << 20},
+		"a huge piece":       {MaxCommand: 255, MaxResponse: 256, Piece: 1 << 20},
+		"one octet a piece":  {MaxCommand: 255, MaxResponse: 256, Piece: 1},
+		"eight octets":       {MaxCommand: 65535, MaxResponse: 65536, Piece: 8},
 		"no short ids":       {NoShortID: true, NoMasterFile: true, ExactEnd: true, SelectForm: 1 << 30},
 	} {
 		for _, habit := range []chip.Habit{chip.NoMasterFile, "short-only", "extended-drops-channel", "select-p2-00"} {
@@ -97,5 +100,39 @@ func TestKindsAreLearned(t *testing.T) {
 	}
 	if _, ok := known[kind]; ok {
 		t.Errorf("still believed after %v", err)
+	}
+}
+
+// Whoever has a card made with the answer to reset of another kind teaches nothing
+// about that kind.
+func TestForgedCardsTeachNothing(t *testing.T) {
+	vn, utopia := states(t)
+	const kind = "\x3B\x00"
+	known := memory{}
+	o := options(can(vn.secrets))
+	o.ATR, o.Kinds = []byte(kind), known
+	// Of an authority that nobody trusts.
+	if _, r, err := (inspect.Policy{}).Inspect(context.Background(), reader.NewChipTransport(card(t, vn.doc, vn.secrets, "small-pieces")), o, utopia.store(t)); err != nil || r.Verdict != inspect.Undetermined {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(known) != 0 {
+		t.Errorf("learned of a stranger: %+v", known)
+	}
+	learned := reader.Learned{MaxCommand: 255, MaxResponse: 256, Piece: 64}
+	known[kind] = learned
+	changed := new(lds.Document)
+	for _, f := range vn.doc.Files() {
+		raw, _ := vn.doc.Get(f)
+		raw = bytes.Clone(raw)
+		if f == lds.DG13 {
+			raw[len(raw)-1] ^= 1
+		}
+		changed.Set(f, raw)
+	}
+	if _, r, err := (inspect.Policy{}).Inspect(context.Background(), reader.NewChipTransport(card(t, changed, vn.secrets)), o, vn.store(t)); err != nil || r.Verdict != inspect.Rejected {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(known) != 0 {
+		t.Errorf("still believed after a card was rejected: %+v", known)
 	}
 }

@@ -55,7 +55,8 @@ type Options struct {
 }
 
 // Kinds keeps what kinds of chips turned out to take, by their answer to reset,
-// from one read to the next: reader/kinds has one on disk.
+// from one read to the next: reader/kinds has one on disk. Only Inspect keeps
+// anything, and of genuine chips only.
 type Kinds interface {
 	Recall(atr []byte) (reader.Learned, bool)
 	Keep(atr []byte, l reader.Learned)
@@ -75,15 +76,15 @@ var ErrBlank = errors.New("this card is blank: nothing was written to it yet")
 // *reader.PasswordError), a card taken away, a chip that breaks the channel.
 func Read(ctx context.Context, t reader.Transport, o Options) (*Evidence, error) {
 	events := newStream(o.Events)
-	e, err := read(ctx, t, o, events, nil)
+	r, err := read(ctx, t, o, events, nil)
 	if err != nil {
 		return nil, err
 	}
 	events.tell(Event{Type: EventFinished, Done: whole})
-	return e, nil
+	return r.e, nil
 }
 
-func read(ctx context.Context, t reader.Transport, o Options, events *stream, along *along) (*Evidence, error) {
+func read(ctx context.Context, t reader.Transport, o Options, events *stream, along *along) (*run, error) {
 	if len(o.Challenge) != 0 && len(o.Challenge) != activeauth.ChallengeSize {
 		return nil, fmt.Errorf("read the chip: the challenge has %d octets, %d belong", len(o.Challenge), activeauth.ChallengeSize)
 	}
@@ -100,10 +101,20 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 		}
 		return nil, fmt.Errorf("read the chip: %w", toldError{err})
 	}
-	if o.Kinds != nil && len(o.ATR) > 0 {
-		o.Kinds.Keep(o.ATR, r.s.Learned())
+	return r, nil
+}
+
+// learn keeps what was learned of this kind of chip, but of a genuine one only:
+// anybody can make a card with the answer to reset of another, and teach lengths
+// by it that would slow every read of that kind.
+func (r *run) learn(v Verdict) {
+	switch {
+	case r.o.Kinds == nil || len(r.o.ATR) == 0:
+	case v == Genuine:
+		r.o.Kinds.Keep(r.o.ATR, r.s.Learned())
+	case v == Rejected && r.learned:
+		r.o.Kinds.Forget(r.o.ATR) // it may have been what was believed of this chip
 	}
-	return r.e, nil
 }
 
 func newRun(t reader.Transport, o Options, events *stream, along *along, away *absences) *run {
