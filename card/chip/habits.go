@@ -105,11 +105,11 @@ type habit struct {
 	sent    func(c *Chip, command, response []byte) []byte                          // changes what goes out, protected or not
 }
 
-// Behave gives the chip habits beside those it was personalised with, until it
-// is forgotten; they do not become part of its state.
+// Behave gives the chip habits beside those it was personalised with, in place
+// of those that it was given before. They do not become part of its state.
 func (c *Chip) Behave(habits ...Habit) {
-	c.habits = append(c.habits, habits...)
-	c.inEffect = nil
+	c.habits = slices.Clone(habits)
+	c.inEffect, c.forgotten = nil, 0
 }
 
 func (c *Chip) has(h Habit) bool {

@@ -50,7 +50,7 @@ func TestQuirksThroughPCSC(t *testing.T) {
 			}
 		})
 		slot := new(exchanged)
-		slot.put(quirky(t, pace))
+		slot.put(card(t, pace.doc, pace.secrets))
 		served := make(chan error, 1)
 		go func() { served <- vpcd.Serve(ctx, pcsctest.Slot0, slot) }()
 		select {
@@ -65,7 +65,7 @@ func TestQuirksThroughPCSC(t *testing.T) {
 			"select-p2-00-no-le", "sfi-not-current", "end-6b00", "pace-in-application", "forgets-once", "sm-drops",
 		} {
 			t.Run(string(habit), func(t *testing.T) {
-				slot.put(quirky(t, pace, habit))
+				slot.put(card(t, pace.doc, pace.secrets, habit))
 				c, err := pcsc.Connect(ctx, "0")
 				if err != nil {
 					t.Fatal(err)

@@ -329,21 +329,18 @@ func TestQuirks(t *testing.T) {
 	}
 }
 
-var quirkyCards sync.Map // of the states of their chips, by document
+var quirkyCards = map[*lds.Document]*chip.Chip{}
 
-// quirky puts a document on a chip with these habits, by the state of one that
-// was personalised before.
+// quirky is a chip with a document and these habits, as a reset leaves it: the
+// one that had others before.
 func quirky(t testing.TB, s state, habits ...chip.Habit) *chip.Chip {
 	t.Helper()
-	saved, ok := quirkyCards.Load(s.doc)
+	c, ok := quirkyCards[s.doc]
 	if !ok {
-		saved = card(t, s.doc, s.secrets).State()
-		quirkyCards.Store(s.doc, saved)
+		c = card(t, s.doc, s.secrets)
+		quirkyCards[s.doc] = c
 	}
-	c, err := chip.Load(saved.([]byte), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.Reset()
 	c.Behave(habits...)
 	return c
 }
@@ -489,7 +486,7 @@ func TestQuirkyPasswords(t *testing.T) {
 		{"MRZ by BAC, 6988", bac, []chip.Habit{"wrong-mrz-6988"}, wrongZone, reader.PasswordError{Password: "MRZ", TriesLeft: -1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := inspect.Read(context.Background(), reader.NewChipTransport(quirky(t, tt.on, tt.habits...)), options(tt.passwords))
+			_, err := inspect.Read(context.Background(), reader.NewChipTransport(card(t, tt.on.doc, tt.on.secrets, tt.habits...)), options(tt.passwords))
 			var wrong *reader.PasswordError
 			if !errors.As(err, &wrong) || *wrong != tt.want {
 				t.Errorf("%v (%+v), want %+v", err, wrong, tt.want)
@@ -609,7 +606,10 @@ func TestForgottenSession(t *testing.T) {
 					continue
 				}
 				r := inspect.Check(e, store, now)
-				if r.Verdict != inspect.Genuine || e.Access.Protocol != usual.Access.Protocol {
+				// A password that the card has taken, and not answered, is not given to
+				// PACE again: see reader.ErrTried. BAC counts no tries.
+				tried := len(e.Access.Attempts) == 1 && strings.Contains(e.Access.Attempts[0].Error, reader.ErrTried.Error())
+				if r.Verdict != inspect.Genuine || e.Access.Protocol != usual.Access.Protocol && !tried {
 					t.Errorf("lost before command %d of %d: %s", n, line.commands, describe(r))
 				}
 				for _, f := range on.doc.Files() {
