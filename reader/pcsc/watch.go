@@ -59,6 +59,7 @@ type watcher struct {
 	states  []scard.ReaderState // of the readers last seen
 
 	everFound bool // the service has been there: it will be again
+	answered  bool // it has told of readers since it was found
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -78,18 +79,27 @@ func (w *watcher) run(ctx context.Context) error {
 		if lost {
 			w.report(Event{Kind: ServiceFound})
 		}
-		w.everFound, lost, pause = true, false, firstPause
+		again := w.everFound
+		w.everFound, lost, w.answered = true, false, false
 		err = w.follow(ctx, pc)
 		pc.Release()
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !serviceGone(err) {
+		// One that is killed may refuse access with its last breath.
+		refused := errors.Is(err, scard.ErrNoAccess) || errors.Is(err, scard.ErrSecurityViolation)
+		if !serviceGone(err) && !(refused && (again || w.answered)) {
 			return translate("watch the readers", err)
 		}
 		w.forgetAll()
 		w.report(Event{Kind: ServiceLost})
 		lost = true
+		if w.answered {
+			pause = firstPause
+		} else { // it takes connections and does no more
+			w.pause(ctx, pause)
+			pause = min(2*pause, lastPause)
+		}
 	}
 	return nil
 }
@@ -140,6 +150,7 @@ func (w *watcher) follow(ctx context.Context, pc service) error {
 		case err != nil:
 			return err
 		}
+		w.answered = true
 		for i := range w.states {
 			w.changed(&w.states[i], states[i])
 		}

@@ -31,6 +31,7 @@ type scripted struct {
 type scene struct {
 	readers []scard.ReaderState // with EventState and Atr
 	stopped bool                // the service is gone
+	breath  scard.Error         // what it says as it goes; 0: that it has stopped
 }
 
 func (s *scripted) now() scene { return s.scenes[min(s.at, len(s.scenes)-1)] }
@@ -65,7 +66,9 @@ func (s *scripted) GetStatusChange(states []scard.ReaderState, _ time.Duration) 
 		s.end()
 		return scard.ErrCancelled
 	}
-	if s.now().stopped {
+	if now := s.now(); now.stopped && now.breath != 0 {
+		return now.breath
+	} else if now.stopped {
 		return scard.ErrServiceStopped
 	}
 	s.fill(states)
@@ -155,6 +158,10 @@ func TestWatch(t *testing.T) {
 			scenes: []scene{one(state("A", 1, present)), {stopped: true}, one(state("A", 1, present))},
 			want:   "reader_added A, card_inserted A 3B01, card_removed A, reader_removed A, service_lost, service_found, reader_added A, card_inserted A 3B01",
 		},
+		"service is killed": {
+			scenes: []scene{one(state("A", 0, empty)), {stopped: true, breath: scard.ErrNoAccess}, one(state("A", 0, empty))},
+			want:   "reader_added A, reader_removed A, service_lost, service_found, reader_added A",
+		},
 		"no news of readers": {
 			scenes: []scene{one(state("A", 0, empty)), one(state("A", 1, present))}, noPnP: true,
 			want: "reader_added A, card_inserted A 3B01",
@@ -205,6 +212,67 @@ func TestWatchWithoutService(t *testing.T) {
 	}
 	if err := w.run(context.Background()); !errors.Is(err, ErrNoService) {
 		t.Errorf("%v", err)
+	}
+}
+
+// denying is a service that takes connections, and after some answers denies
+// everything.
+type denying struct {
+	service
+	answers int
+}
+
+func (d *denying) ListReaders() ([]string, error) {
+	if d.answers--; d.answers < 0 {
+		return nil, scard.ErrSecurityViolation
+	}
+	return []string{"A"}, nil
+}
+
+func (d *denying) GetStatusChange(states []scard.ReaderState, _ time.Duration) error {
+	for i := range states {
+		states[i].EventState = states[i].CurrentState | scard.StateChanged
+	}
+	return nil
+}
+
+func (d *denying) Cancel() error  { return nil }
+func (d *denying) Release() error { return nil }
+
+// Who was never let in is told so; who was is waited for, ever more patiently.
+func TestWatchDenied(t *testing.T) {
+	for name, answers := range map[string]int{"never let in": 0, "let in before": 3} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			pc, connections := &denying{answers: answers}, 0
+			var pauses []time.Duration
+			w := watcher{
+				report: func(Event) {},
+				connect: func() (service, error) {
+					if connections++; connections > 50 {
+						t.Fatal("the watch spins")
+					}
+					return pc, nil
+				},
+				pause: func(_ context.Context, d time.Duration) {
+					if pauses = append(pauses, d); len(pauses) == 6 {
+						cancel()
+					}
+				},
+			}
+			err := w.run(ctx)
+			if answers == 0 {
+				if !errors.Is(err, ErrNoAccess) || connections != 1 {
+					t.Errorf("after %d connections: %v", connections, err)
+				}
+				return
+			}
+			want := []time.Duration{firstPause, 2 * firstPause, 4 * firstPause, 8 * firstPause, lastPause, lastPause}
+			if err != nil || !slices.Equal(pauses, want) {
+				t.Errorf("paused %v, %v", pauses, err)
+			}
+		})
 	}
 }
 
