@@ -237,8 +237,12 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 	if d.Meaning != "" {
 		title += ": " + d.Meaning
 	}
-	if d.Ne > 0 {
-		title += fmt.Sprintf(a.say(", tối đa %d byte", ", at most %d octets"), d.Ne)
+	ne := d.Ne
+	if d.Inside != nil {
+		ne = d.Inside.Ne // that of the protected command only leaves room for it
+	}
+	if ne > 0 {
+		title += fmt.Sprintf(a.say(", tối đa %d byte", ", at most %d octets"), ne)
 	}
 	fmt.Fprintf(b, "\n%4d  %s ms  %s\n", number, fmt.Sprintf("%.3f", millis(x.At)), printable(title))
 	const longest = 160
@@ -252,7 +256,7 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 		fmt.Fprintf(b, "      > %s\n", cut(x.Command.String()))
 	}
 	for _, line := range d.Command {
-		fmt.Fprintf(b, "          %s\n", printable(line))
+		fmt.Fprintf(b, "          %s\n", indented(line))
 	}
 	switch {
 	case x.Open:
@@ -262,17 +266,23 @@ func (a *app) exchangeText(b *strings.Builder, number int, x trace.Exchange, d t
 	case x.Response.Len() > 0:
 		fmt.Fprintf(b, "      < %s\n", cut(x.Response.String()))
 		for _, line := range d.Response {
-			fmt.Fprintf(b, "          %s\n", printable(line))
+			fmt.Fprintf(b, "          %s\n", indented(line))
 		}
 		fmt.Fprintf(b, "        %s\n", fmt.Sprintf(a.say("%s, %d byte, %.3f ms", "%s, %d octets, %.3f ms"), d.Status, d.Length, millis(x.Took)))
 	}
 	if in := d.Inside; in != nil {
 		fmt.Fprintf(b, "      %s\n", fmt.Sprintf(a.say("bên trong: %d byte, trả %d byte, %s", "inside: %d octets, %d back, %s"), in.Lc, in.Length, in.Status))
 		for _, line := range in.Command {
-			fmt.Fprintf(b, "        > %s\n", printable(line))
+			fmt.Fprintf(b, "        > %s\n", indented(line))
 		}
 		for _, line := range in.Response {
-			fmt.Fprintf(b, "        < %s\n", printable(line))
+			fmt.Fprintf(b, "        < %s\n", indented(line))
 		}
 	}
+}
+
+// indented is printable for a line of an outline, whose depth it shows.
+func indented(line string) string {
+	text := strings.TrimLeft(line, " ")
+	return line[:len(line)-len(text)] + printable(text)
 }
