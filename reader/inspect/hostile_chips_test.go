@@ -565,11 +565,12 @@ func TestNothingRunsOn(t *testing.T) {
 	vn, _ := states(t)
 	c := card(t, vn.doc, vn.secrets)
 	total := read(t, reader.NewChipTransport(c), can(vn.secrets)).Traffic.APDUs
+	store := vn.store(t)
 	before := runtime.NumGoroutine()
 	for n := 1; n <= total; n++ {
 		c.Reset()
 		tr := &faulty{reader.NewChipTransport(c), n, func([]byte) ([]byte, error) { return nil, errTorn }}
-		if _, err := inspect.Read(context.Background(), tr, options(can(vn.secrets))); !errors.Is(err, errTorn) {
+		if _, _, err := (inspect.Policy{}).Inspect(context.Background(), tr, options(can(vn.secrets)), store); !errors.Is(err, errTorn) {
 			t.Fatalf("torn at command %d of %d: %v", n, total, err)
 		}
 	}
