@@ -14,11 +14,16 @@ func DecodeCardAccess(raw []byte) (SecurityInfos, error) {
 	if err != nil {
 		return SecurityInfos{}, fmt.Errorf("%s: %w", EFCardAccess, err)
 	}
+	infos.original = keep(raw, infos, encodeCardAccess)
 	return infos, nil
 }
 
 // EncodeCardAccess makes the file.
 func EncodeCardAccess(infos SecurityInfos) ([]byte, error) {
+	return written(infos.original, infos, DecodeCardAccess, encodeCardAccess)
+}
+
+func encodeCardAccess(infos SecurityInfos) ([]byte, error) {
 	raw, err := infos.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", EFCardAccess, err)

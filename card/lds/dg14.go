@@ -27,11 +27,16 @@ func DecodeDG14(raw []byte) (SecurityInfos, error) {
 	if err != nil {
 		return SecurityInfos{}, fmt.Errorf("%s: %w", DG14, err)
 	}
+	infos.original = keep(raw, infos, encodeDG14)
 	return infos, nil
 }
 
 // EncodeDG14 makes the file.
 func EncodeDG14(infos SecurityInfos) ([]byte, error) {
+	return written(infos.original, infos, DecodeDG14, encodeDG14)
+}
+
+func encodeDG14(infos SecurityInfos) ([]byte, error) {
 	set, err := infos.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", DG14, err)

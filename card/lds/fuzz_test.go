@@ -20,7 +20,7 @@ import (
 func FuzzDG14(f *testing.F) {
 	f.Add(doc9303.Load(f, "dg14-ca-dh-sample").Fields.Hex(f, "dg14"))
 	f.Add(doc9303.Hex(f, "6E023100"))
-	fuzzValue(f, DecodeDG14, EncodeDG14)
+	fuzzFile(f, DecodeDG14, EncodeDG14)
 }
 
 // FuzzTemplates: files of which this package takes nothing but the tag off.

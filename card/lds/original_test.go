@@ -8,6 +8,7 @@ import (
 
 	"chipid/card/biometric"
 	"chipid/card/tlv"
+	"chipid/testdata/doc9303"
 )
 
 // Whatever a chip writes otherwise than this package does comes back octet by
@@ -38,6 +39,8 @@ func TestWrittenAsItWasRead(t *testing.T) {
 		{"EF.CVCA", append(tlv.Encode(0x42, []byte("VNCVCA00001")), odd...), again(DecodeCVCA, EncodeCVCA)},
 		{"DG3 that counts wrongly", tlv.Encode(0x63, tlv.Encode(0x7F61, tlv.Encode(2, []byte{7}), tlv.Encode(0x7F60, tlv.Encode(0x5F2E, []byte{1})))), again(
 			func(raw []byte) (Biometrics, error) { return DecodeBiometrics(DG3, raw) }, func(b Biometrics) ([]byte, error) { return EncodeBiometrics(DG3, b) })},
+		{"EF.CardAccess padded", append(doc9303.Hex(t, "31143012060A04007F0007020204020202010202010D"), 0, 0), again(DecodeCardAccess, EncodeCardAccess)},
+		{"DG14 in another order", doc9303.Load(t, "dg14-ca-dh-sample").Fields.Hex(t, "dg14"), again(DecodeDG14, EncodeDG14)},
 		{"DG5 without a count", tlv.Encode(0x65, tlv.Encode(0x5F40, jpegPicture()), odd), again(DecodeDG5, EncodeDG5)},
 		{"DG7 that counts wrongly", tlv.Encode(0x67, tlv.Encode(2, []byte{2}), odd, tlv.Encode(0x5F43, jpegPicture())), again(DecodeDG7, EncodeDG7)},
 		{"DG8", tlv.Encode(0x68, tlv.Encode(2, []byte{1}), odd), again(DecodeDG8, EncodeDG8)},

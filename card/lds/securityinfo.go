@@ -38,6 +38,8 @@ type SecurityInfos struct {
 	ActiveAuthentication         []ActiveAuthenticationInfo
 	TerminalAuthentication       []TerminalAuthenticationInfo
 	Other                        []OtherInfo
+
+	original original // of EF.CardAccess or DG14
 }
 
 // PACEInfo offers PACE (Doc 9303-11 §9.2.1).
