@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"chipid/card/chip"
+	"chipid/reader"
 	"chipid/reader/chipfile"
+	"chipid/reader/trace"
 	"chipid/reader/vpcd"
 )
 
@@ -17,6 +22,7 @@ func newCardSimulateCommand(a *app) *cobra.Command {
 	var slot int
 	var quirks []string
 	var list bool
+	var tracing traceFlags
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Plug a software chip into vpcd as a real PC/SC card",
@@ -25,7 +31,8 @@ loads (Debian: vsmartcard-vpcd). Every PC/SC program then sees a card there. A
 chip file that is not there is made, with a blank chip. What programs write to
 the card is in the file before the card answers.
 
-Runs until it is interrupted, and outlives a restart of pcscd.
+Runs until it is interrupted, and outlives a restart of pcscd. With --trace what
+other programs ask of the card is recorded, for chipid reader apdu show.
 
 A locked card takes quirks on, in which it then differs from Doc 9303 as cards of
 the field do, so that readers can be tried against it; they are forgotten when
@@ -35,6 +42,7 @@ the command ends. By what users of readers complain about:
 		Example: `  chipid card simulate --chip card.chip
   chipid card simulate --chip other.chip --slot 1 --quirk select-mf-6d00
   chipid card simulate --chip card.chip --quirk extended-6700 --quirk sfi-none
+  chipid card simulate --chip card.chip --trace program.trace
   chipid card simulate --quirks --json`,
 		Args: exactArgs(),
 	}
@@ -44,6 +52,7 @@ the command ends. By what users of readers complain about:
 	flags.StringVar(&address, "address", "", "HOST:PORT of a vpcd elsewhere, instead of --slot")
 	flags.StringArrayVar(&quirks, "quirk", nil, "a quirk (repeatable)")
 	flags.BoolVar(&list, "quirks", false, "list the quirks, and plug nothing in")
+	tracing.register(cmd, "new file for every command that a program sends, and the answer, without personal data", "with --trace: record personal data too; keys and passwords stay out")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if list {
 			return a.listQuirks()
@@ -58,6 +67,9 @@ the command ends. By what users of readers complain about:
 				return usageErrorf("--quirk: %v", err)
 			}
 			habits = append(habits, h)
+		}
+		if err := tracing.checkFile(a); err != nil {
+			return err
 		}
 		if address == "" {
 			var err error
@@ -74,9 +86,13 @@ the command ends. By what users of readers complain about:
 			return err
 		}
 		f.Chip().Behave(habits...)
+		transport, end, err := a.traced(tracing, trace.MaskKeys, &openedCard{Transport: reader.NewChipTransport(f), name: softwareChip + filepath.Base(file), atr: f.ATR()})
+		if err != nil {
+			return err
+		}
 		told := false
 		err = vpcd.Slot{
-			Address: address, Card: f,
+			Address: address, Card: recordedChip{f, transport},
 			Plugged: func() {
 				if !told { // --json is one object
 					told = true
@@ -92,9 +108,30 @@ the command ends. By what users of readers complain about:
 		if err == nil {
 			err = f.Err()
 		}
-		return err
+		return errors.Join(err, a.untraced(end()))
 	}
 	return cmd
+}
+
+// recordedChip is a chip behind the recording of what goes to it.
+type recordedChip struct {
+	*chipfile.File
+	transport reader.Transport
+}
+
+// Process never fails to answer: the chip is in this process.
+func (c recordedChip) Process(command []byte) []byte {
+	response, err := c.transport.Transmit(context.Background(), command)
+	if err != nil {
+		return []byte{0x6F, 0x00}
+	}
+	return response
+}
+
+func (c recordedChip) Reset() {
+	if r, ok := c.transport.(reader.Resetter); ok {
+		_ = r.Reset(context.Background()) // it cannot fail either
+	}
 }
 
 // quirkList is the table of habits for people, a line each.

@@ -81,7 +81,7 @@ func TestSimulatedCard(t *testing.T) {
 		}
 		remove()
 
-		remove = insert("1")
+		remove = insert("1", "--trace", path("program.trace"))
 		out, _ := run(0, "read", "--reader", "1", "--can", "000015", "--trust", path("PKI/trust"), "--json")
 		if !strings.Contains(out, `"verdict": "genuine"`) {
 			t.Errorf("read: %s", out)
@@ -90,6 +90,10 @@ func TestSimulatedCard(t *testing.T) {
 			t.Errorf("a wrong CAN: %s", errs)
 		}
 		remove()
+		// What the chip was asked by these two reads, and nothing of the holder's.
+		if out, _ := run(0, "reader", "apdu", "show", path("program.trace")); !strings.Contains(out, "PACE, step 4") || !strings.Contains(out, "data masked") || strings.Contains(out, "cut off") {
+			t.Errorf("the trace of the chip: %s", out)
+		}
 		remove = insert("0") // the tries are remembered
 		if _, errs := run(1, "read", "--reader", "0", "--can", "000016", "--trust", path("PKI/trust")); !strings.Contains(errs, "8 tries left") {
 			t.Errorf("a wrong CAN on the card put back: %s", errs)
