@@ -19,6 +19,13 @@ import (
 // saw before the nonce was known to anybody, so only who has k can have made
 // it. As with chip authentication the proof is worth what passive
 // authentication says of the static key, here in EF.CardSecurity.
+//
+// All this holds where PACE ran over the curve of the static key. Who has no key
+// can choose r, take M = r·(k·G) for his mapping key, and look for another curve
+// through M with a generator G′ such that he knows the x of M = x·G′: a sound one
+// is found at once, isomorphic to the right one. Over that he completes PACE and
+// shows r. So the mapping is run over standardised parameters only, which its
+// identifier names, and a proof is one for a key on that curve.
 
 // chipAuthenticationData computes and encrypts the proof.
 func (c *Chip) chipAuthenticationData() ([]byte, error) {
@@ -108,6 +115,9 @@ func VerifyTranscript(tr Transcript, security lds.SecurityInfos) error {
 	key, err := mappingKey(tr.ParameterID, security.ChipAuthenticationPublicKeys)
 	if err != nil {
 		return err
+	}
+	if over, ok := lds.StandardizedParameters(tr.ParameterID); !ok || over.Curve == nil || !over.Curve.Equal(key.Curve) {
+		return fmt.Errorf("%w: the chip's key is not on the curve of domain parameters %d", ErrAuthentication, tr.ParameterID)
 	}
 	mapped, err := key.Curve.ParsePoint(tr.MappingKey)
 	if err != nil {

@@ -130,6 +130,9 @@ func newSuite(o Offer) (suite, error) {
 	if s.mapping == lds.ChipAuthenticationMapping && !o.Info.HasParameterID {
 		return suite{}, fmt.Errorf("%w: %s names no key", ErrUnsupported, o.Name())
 	}
+	if s.mapping == lds.ChipAuthenticationMapping && o.Explicit != nil {
+		return suite{}, fmt.Errorf("%w: %s over domain parameters of the card's own, which its key need not share", ErrUnsupported, o.Name())
+	}
 	if s.oid, err = asn1.Marshal(o.Info.Protocol); err != nil {
 		return suite{}, fmt.Errorf("%w: %s: %w", ErrUnsupported, o.Name(), err)
 	}
