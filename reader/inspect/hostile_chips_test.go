@@ -421,6 +421,35 @@ func ofAnotherSession(t testing.TB, of state) func(int, []byte, []byte) []byte {
 	}
 }
 
+// No quirk of the software chip, sloppy or hostile, costs more than a bound.
+// TestQuirks holds what comes of each.
+func TestQuirksStayInBounds(t *testing.T) {
+	vn, _ := states(t)
+	state := card(t, vn.doc, vn.secrets).State()
+	store := vn.store(t)
+	for _, h := range chip.Habits() {
+		for name, p := range map[string]inspect.Passwords{"CAN": can(vn.secrets), "MRZ": zone(vn.secrets)} {
+			c, err := chip.Load(state, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Behave(h.Habit)
+			counted := &counting{Transport: reader.NewChipTransport(c)}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _, err = inspect.Policy{}.Inspect(context.Background(), counted, options(p), store)
+			runtime.ReadMemStats(&after)
+			memory, mallocs := after.TotalAlloc-before.TotalAlloc, after.Mallocs-before.Mallocs
+			if counted.apdus > 2000 || counted.octets > 9<<20 || memory > mostMemory || mallocs > mostMallocs {
+				t.Errorf("%s, %s: %d commands, %d octets, %d kB of memory in %d pieces", h.Habit, name, counted.apdus, counted.octets, memory>>10, mallocs)
+			}
+			if err != nil && len(err.Error()) > 1500 {
+				t.Errorf("%s, %s: an error of %d octets", h.Habit, name, len(err.Error()))
+			}
+		}
+	}
+}
+
 // Each file as large as a reader takes it, full of what takes longest to follow:
 // the work that a check does must not grow faster than the file.
 func TestLargestFiles(t *testing.T) {
