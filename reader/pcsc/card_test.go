@@ -434,3 +434,28 @@ func TestLost(t *testing.T) {
 		})
 	}
 }
+
+// A card that another program holds is waited for, and not for ever; what the
+// service gives too late is given back.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		free := make(chan struct{})
+		d.connect = func() error { <-free; return nil }
+		pc, err := d.establish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		c := &Card{name: deskReader, connect: d.establish, idle: systemIdleRules()}
+		err = c.open(t.Context(), pc)
+		if err = translate("open it", err); !errors.Is(err, ErrInUse) || time.Since(start) != patience {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		close(free)
+		synctest.Wait()
+		if asked := d.asked(); !slices.Contains(asked, "disconnect 3") || d.contexts != 0 {
+			t.Errorf("asked %q, %d contexts are open", asked, d.contexts)
+		}
+	})
+}
