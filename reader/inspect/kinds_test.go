@@ -41,12 +41,11 @@ func TestKindsAreLearned(t *testing.T) {
 		t.Run("habit "+string(habit), func(t *testing.T) {
 			known := memory{}
 			first := readWith(t, known, habits...)
-			learned, ok := known[kind]
-			if !ok {
+			if _, ok := known[kind]; !ok {
 				t.Fatal("nothing was learned")
 			}
 			readWith(t, known, habits...) // a channel that breaks must do so twice
-			learned = known[kind]
+			learned := known[kind]
 			third := readWith(t, known, habits...)
 			if third.Traffic.APDUs >= first.Traffic.APDUs {
 				t.Errorf("%d commands at first, %d with what was learned: %+v", first.Traffic.APDUs, third.Traffic.APDUs, learned)
