@@ -146,7 +146,7 @@ func (a *app) office(station *stationFlags, pki, batch string) (*issuance.Office
 		return nil, err
 	}
 	office := &issuance.Office{
-		Queue: q, Batch: batch, By: by, Certificate: ds, Signer: signer, Trust: store, Now: a.now, Rand: a.rand,
+		Queue: q, Batch: batch, By: by, Program: program(), Certificate: ds, Signer: signer, Trust: store, Now: a.now, Rand: a.rand,
 	}
 	return office, office.Ready()
 }

@@ -31,6 +31,8 @@ type Office struct {
 	Batch string // its name: an application belongs to one batch only
 	By    string // who is named in the audit chain
 
+	Program string // that the read-backs say they were collected by
+
 	Certificate *cert.Certificate // of the document signer
 	Signer      crypto.Signer
 	Trust       *trust.Store
@@ -149,7 +151,7 @@ func (o *Office) Inspect(ctx context.Context, record string, chip reader.Transpo
 		return nil, nil, err
 	}
 	return inspect.Policy{}.Inspect(ctx, chip, inspect.Options{
-		Passwords: inspect.Passwords{CAN: profile.CAN(a.Person)}, Now: o.Now, Rand: o.Rand,
+		Passwords: inspect.Passwords{CAN: profile.CAN(a.Person)}, Program: o.Program, Now: o.Now, Rand: o.Rand,
 	}, o.Trust)
 }
 
