@@ -110,8 +110,8 @@ type parameters struct {
 
 func (p parameters) clone() parameters {
 	p.coding, p.quantization = slices.Clone(p.coding), slices.Clone(p.quantization)
-	p.roiShift, p.orders = slices.Clone(p.roiShift), slices.Clone(p.orders)
-	return p
+	p.roiShift = slices.Clone(p.roiShift)
+	return p // orders are replaced as a whole
 }
 
 // decoder holds the headers of a codestream.
@@ -129,7 +129,7 @@ type decoder struct {
 // tilePart is a tile with what its parts' headers say and all their packets.
 type tilePart struct {
 	index      int
-	parameters parameters
+	parameters *parameters // those of the main header, until the tile's own say otherwise
 	packets    []byte
 	ownOrder   bool // a POC of its own was seen
 }
@@ -207,8 +207,12 @@ type segment struct {
 	content []byte
 }
 
-// maxSegments bounds the markers of one header.
-const maxSegments = 1024
+// maxSegments bounds the markers of one header, maxOrders the progressions of a
+// tile.
+const (
+	maxSegments = 1024
+	maxOrders   = 64
+)
 
 func (d *decoder) walkMain(stream []byte) (segments []segment, at int, err error) {
 	if len(stream) < 2 || binary.BigEndian.Uint16(stream) != markerSOC {
@@ -403,8 +407,11 @@ func (d *decoder) readSegment(p *parameters, s segment, ofTile bool) error {
 			if o.compEnd == 0 {
 				o.compEnd = 256
 			}
-			if o.order > orderCPRL || len(p.orders) == maxSegments {
+			if o.order > orderCPRL {
 				return malformed("POC")
+			}
+			if len(p.orders) == maxOrders {
+				return fmt.Errorf("%w: more than %d changes of order", ErrBounds, maxOrders)
 			}
 			p.orders = append(p.orders, o)
 		}
@@ -496,7 +503,7 @@ func (d *decoder) tilePart(stream []byte, at int, byIndex map[int]*tilePart) (ne
 	}
 	t := byIndex[index]
 	if t == nil {
-		t = &tilePart{index: index, parameters: d.main.clone()}
+		t = &tilePart{index: index, parameters: &d.main}
 		byIndex[index] = t
 		d.parts = append(d.parts, t)
 	}
@@ -508,10 +515,14 @@ func (d *decoder) tilePart(stream []byte, at int, byIndex map[int]*tilePart) (ne
 		return 0, err
 	}
 	for _, s := range segments {
+		if t.parameters == &d.main {
+			own := d.main.clone()
+			t.parameters = &own
+		}
 		if s.marker == markerPOC && !t.ownOrder {
 			t.parameters.orders, t.ownOrder = nil, true
 		}
-		if err := d.readSegment(&t.parameters, s, true); err != nil {
+		if err := d.readSegment(t.parameters, s, true); err != nil {
 			return 0, err
 		}
 	}

@@ -58,7 +58,7 @@ const (
 	// samplesPerOctet of them. Portraits have one for 10 to 60.
 	freeSamples     = 1 << 20
 	samplesPerOctet = 400
-	maxBlocks       = 1 << 18 // code-blocks and precincts of one tile
+	maxBlocks       = 1 << 18 // subbands, precincts and code-blocks of one tile
 	maxAllBlocks    = 1 << 20 // and of all
 	maxWork         = 1 << 29 // samples times coding passes
 )

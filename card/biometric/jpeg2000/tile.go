@@ -141,6 +141,9 @@ func (d *decoder) layOut(part *tilePart) (*tile, error) {
 				res.bands = append(res.bands, b)
 			}
 			tc.resolutions = append(tc.resolutions, res)
+			if left -= len(res.bands); left < 0 { // they cost like blocks, even if empty
+				return nil, fmt.Errorf("%w: more than %d subbands", ErrBounds, maxBlocks)
+			}
 			if err := t.addPrecincts(i, r, c, tc, res, &left); err != nil {
 				return nil, err
 			}
@@ -262,7 +265,7 @@ func (p *parameters) progressions() []progression {
 // step through the reference grid point by point, it sorts the precincts by
 // where they are visited.
 func (d *decoder) readPackets(t *tile, part *tilePart) error {
-	reader := &packetReader{data: part.packets, parameters: &part.parameters}
+	reader := &packetReader{data: part.packets, parameters: part.parameters}
 	for _, o := range part.parameters.progressions() {
 		if d.work += sortWork * len(t.precincts); d.work > maxWork {
 			return fmt.Errorf("%w: too many precincts and progressions", ErrBounds)
