@@ -222,7 +222,7 @@ func TestCardFaults(t *testing.T) {
 		{fmt.Errorf("read the chip: %w", reader.ErrTooSlow), "the card answers too slowly", "thẻ trả lời quá chậm"},
 		{fmt.Errorf("read the chip: PACE: %w", pace.ErrAuthentication), "the card does not open: CAN or MRZ", "thẻ không mở được: số CAN"},
 		{fmt.Errorf("read the chip: %w", bac.ErrAuthentication), "the card does not open: the MRZ", "thẻ không mở được: MRZ"},
-		{fmt.Errorf("read the chip: %w: %w", reader.ErrTried, pace.ErrProtocol), "the card took the password and answered neither", "có thể đã tính một lần thử"},
+		{fmt.Errorf("read the chip: %w: %w", reader.ErrTried, pace.ErrProtocol), "the card took the password and answered neither", "thẻ đã nhận mật khẩu mà không trả lời"},
 		{fmt.Errorf("read the chip: %w", pace.ErrProtocol), "the card answers wrongly", "thẻ trả lời sai giao thức"},
 		{fmt.Errorf("read the chip: %w", iso7816.ErrAPDU), "the card or the reader answers in no form", "thẻ hoặc đầu đọc trả lời không đúng dạng"},
 		{fmt.Errorf("read the chip: %w", &iso7816.StatusError{SW: 0x6F00, Operation: "SELECT"}), "the card refuses: take it off", "thẻ từ chối lệnh"},
