@@ -551,13 +551,13 @@ func TestMessagesAreCut(t *testing.T) {
 // not when the chip has done. The clock is not the real one.
 func TestChipThatAnswersSlowly(t *testing.T) {
 	vn, _ := states(t)
-	c := card(t, vn.doc, vn.secrets)
+	c, store := card(t, vn.doc, vn.secrets), vn.store(t)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		start := time.Now()
 		slow := &counting{Transport: &slowChip{chip: c}}
-		_, err := inspect.Read(ctx, slow, options(can(vn.secrets)))
+		_, _, err := inspect.Policy{}.Inspect(ctx, slow, options(can(vn.secrets)), store)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the read ends with %v", err)
 		}
