@@ -358,7 +358,7 @@ func TestFlippedOctets(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, args := range [][]string{nil, {"-I", "-r", "5", "-M", "63"}, {"-n", "4", "-t", "30,30", "-p", "PCRL", "-c", "[16,16]", "-SOP", "-EPH"}, {"-r", "9,5", "-POC", "T0=0,0,1,6,3,LRCP"}} {
 		whole := o.compress(face(60), ".j2k", args...)
-		for range 50 {
+		for range 25 {
 			data := bytes.Clone(whole)
 			for range 1 + rng.IntN(3) {
 				at := rng.IntN(len(data))
