@@ -286,6 +286,12 @@ func (s specimen) try(t testing.TB, edits []edit) {
 	if r.Verdict != inspect.Genuine {
 		return
 	}
+	s.unforged(t, e)
+}
+
+// unforged holds genuine evidence to what was signed of the specimen.
+func (s specimen) unforged(t testing.TB, e *inspect.Evidence) {
+	t.Helper()
 	signed, err := passiveauth.Verify(s.doc)
 	if err != nil {
 		t.Fatal(err)
@@ -334,5 +340,49 @@ func FuzzDisturbed(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which byte, in []byte) {
 		list[int(which)%len(list)].try(t, decodeEdits(in))
+	})
+}
+
+// FuzzForgedEvidence edits the evidence that a read of each kind of chip gave,
+// as somebody might who hands it in: nothing becomes genuine that nobody signed.
+func FuzzForgedEvidence(f *testing.F) {
+	list := specimens(f)
+	recorded := make([][]byte, len(list))
+	for i, s := range list {
+		m, ok := s.disturbed(f, nil)
+		if !ok {
+			f.Fatalf("%s cannot be", s.name)
+		}
+		e, err := inspect.Read(context.Background(), m, s.read)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if r := inspect.Check(e, s.trust, now); r.Verdict != inspect.Genuine {
+			f.Fatal(describe(r))
+		}
+		if recorded[i], err = e.Marshal(); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(i), []byte(nil))
+		for what := range byte(contentEdits) {
+			f.Add(byte(i), edit{what: what, at: uint16(1000 * int(what)), data: []byte{0x41}}.encode())
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, in []byte) {
+		n := int(which) % len(list)
+		raw := recorded[n]
+		for _, e := range decodeEdits(in) {
+			raw = e.content(raw)
+		}
+		e, err := inspect.ParseEvidence(raw)
+		if err != nil {
+			if len(err.Error()) > 2000 {
+				t.Fatalf("an error of %d octets", len(err.Error()))
+			}
+			return
+		}
+		if inspect.Check(e, list[n].trust, now).Verdict == inspect.Genuine {
+			list[n].unforged(t, e)
+		}
 	})
 }
