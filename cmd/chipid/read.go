@@ -73,6 +73,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err != nil {
 			return err
 		}
+		flags.policy.Number = flags.id
 		if flags.policy.Challenge, err = parseChallenge(flags.challenge); err != nil {
 			return err
 		}
@@ -198,7 +199,7 @@ func (f *readFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.document, "document", "", "document number, with --birth and --expiry in place of --mrz")
 	flags.StringVar(&f.birth, "birth", "", "date of birth, YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
 	flags.StringVar(&f.expiry, "expiry", "", "date of expiry, YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
-	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN")
+	flags.StringVar(&f.id, "id", "", "12 digit number of a Vietnamese card, which gives its CAN and must be that of the chip")
 	flags.StringVar(&f.out, "out", "", "new folder to keep everything in that was read")
 	flags.StringVar(&f.challenge, "challenge", "", "8 octets in hex for the chip to sign (default: drawn at random)")
 	f.export.register(cmd)

@@ -43,6 +43,10 @@ type Policy struct {
 	// reader had. That is the reader's own word; who takes it at that word sets
 	// this to Evidence.ReadingPlan.
 	Plan reader.Plan
+	// Number is the personal number that the document must be of, where it is known
+	// beforehand: a CAN that is made of its last digits fits a million cards, and
+	// whoever answers for a chip can take any CAN. Empty: any number.
+	Number string
 	// AnyDocumentType lets a signer sign documents of types that its certificate
 	// does not list; else such a document is undetermined.
 	AnyDocumentType bool
@@ -456,6 +460,19 @@ func (c *checker) accessControl() Outcome {
 		return *changed
 	}
 	access := c.evidence.Access
+	if access.OtherZone && access.Password != zonePassword {
+		// Nobody can tell a slip of the hand from a chip behind another's print.
+		check := missing("other_zone", "the machine readable zone that was given is not the one in the chip's data: compare card, chip and what was typed",
+			"vùng MRZ đã nhập khác với dữ liệu trong chip: hãy đối chiếu thẻ, chip và số đã nhập")
+		check.Protocol = access.Protocol
+		return check
+	}
+	if want := c.policy.Number; want != "" && (c.fields.Holder == nil || c.fields.Holder.Number != want) {
+		check := missing("other_number", "the personal number that was given is not the one in the chip's data: compare card, chip and what was typed",
+			"số định danh đã nhập khác với dữ liệu trong chip: hãy đối chiếu thẻ, chip và số đã nhập")
+		check.Protocol = access.Protocol
+		return check
+	}
 	if access.OtherZone {
 		// A chip makes its access keys of its own zone. This one stands in for
 		// another: it is in another's card, or is relayed from elsewhere.
@@ -497,6 +514,9 @@ func (c *checker) accessControl() Outcome {
 	}
 	return check
 }
+
+// zonePassword is what Access.Password says where the zone opened the chip.
+const zonePassword = "MRZ"
 
 // vouchedFor tells whether domain parameters of the card's own, if PACE ran over
 // any, stand in the signed DG14 too. Package pace says why that matters.

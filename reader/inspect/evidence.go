@@ -129,8 +129,8 @@ type Access struct {
 	Password string          `cbor:"password,omitempty"` // CAN, MRZ, PIN or PUK; the password itself is not kept
 	Attempts []AccessAttempt `cbor:"attempts,omitempty"` // those before it that did not, in order
 
-	// OtherZone says that the chip opened with a machine readable zone which is
-	// not the one in its DG1.
+	// OtherZone says that a machine readable zone was given to open the chip with
+	// which is not the one in its DG1. Where Password is MRZ, it did open it.
 	OtherZone bool `cbor:"otherZone,omitempty"`
 
 	// Resumed says that the PIN was suspended, and the CAN went before it.

@@ -292,11 +292,12 @@ func (r *run) noWayIn() error {
 	return fmt.Errorf("%w: %s did not open it (%s); give the MRZ to try BAC", ErrNoPassword, last.Protocol, last.Error)
 }
 
-// compareZones holds the zone that opened the chip against the one in DG1. The
+// compareZones holds the zone that was given to open the chip against the one in
+// DG1, whatever opened it in the end: what answers may ask for no zone at all. The
 // zone itself is not kept: it is what opens the chip.
 func (r *run) compareZones() {
 	raw, ok := r.e.Files[lds.DG1.String()]
-	if !ok || r.e.Access.Password != (pace.Password{Ref: pace.RefMRZ}).Name() {
+	if !ok || !r.o.Passwords.hasMRZ() {
 		return
 	}
 	info, err := lds.DecodeDG1(raw)

@@ -3,12 +3,15 @@ package inspect_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
 
+	"chipid/card/bac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/national"
 	"chipid/card/pace"
 	"chipid/reader"
 	"chipid/reader/inspect"
@@ -51,5 +54,99 @@ func TestOnePINOneTry(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// relay stands in for a chip without any access control: it reads out a genuine one,
+// which it has opened itself, gives its files to whoever asks, and has it sign.
+type relay struct {
+	files   map[byte][]byte // by short identifier
+	current []byte
+	sign    func(ctx context.Context, challenge []byte) ([]byte, error)
+}
+
+func (r *relay) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	c, err := iso7816.ParseCommand(command)
+	if err != nil {
+		return nil, err
+	}
+	ok := []byte{0x90, 0x00}
+	switch {
+	case c.INS == 0xA4 && c.P1 == 0x04:
+		return ok, nil
+	case c.INS == 0xB0 && c.P1&0x80 != 0:
+		file, there := r.files[c.P1&0x1F]
+		if !there {
+			return []byte{0x6A, 0x82}, nil
+		}
+		r.current = file
+		return append(bytes.Clone(file[:min(c.Ne, len(file))]), ok...), nil
+	case c.INS == 0xB0:
+		rest := r.current[min(int(c.P1)<<8|int(c.P2), len(r.current)):]
+		return append(bytes.Clone(rest[:min(c.Ne, len(rest))]), ok...), nil
+	case c.INS == 0x88:
+		signature, err := r.sign(ctx, c.Data)
+		return append(signature, ok...), err
+	case c.INS == 0xA4:
+		return []byte{0x6A, 0x82}, nil
+	}
+	return []byte{0x6D, 0x00}, nil
+}
+
+// Whoever reads with a machine readable zone has a card in hand on which it is
+// printed. A chip of another zone is not that card's, whatever opened it, or though
+// nothing had to.
+func TestAnotherZoneThanGiven(t *testing.T) {
+	_, utopia := states(t)
+	ctx := context.Background()
+	doc, secrets := older(t, utopia, national.AARSA)
+	genuine := reader.NewChipTransport(card(t, doc, secrets))
+	inner := reader.NewSession(genuine, reader.Options{Rand: rand.Reader})
+	seed, err := bac.Seed(secrets.DocumentNumber, secrets.DateOfBirth, secrets.DateOfExpiry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(inner.SelectApplication(ctx), inner.BAC(ctx, seed)); err != nil {
+		t.Fatal(err)
+	}
+	stand := &relay{files: map[byte][]byte{}, sign: func(ctx context.Context, challenge []byte) ([]byte, error) {
+		return inner.ActiveAuthentication(ctx, challenge, 0)
+	}}
+	for _, f := range doc.Files() {
+		if raw, _ := doc.Get(f); !f.InMasterFile() {
+			stand.files[f.ShortID()] = raw
+		}
+	}
+	check := func(tr reader.Transport, p inspect.Passwords) *inspect.Report {
+		return inspect.Check(roundTrip(t, read(t, tr, p)), utopia.store(t), now)
+	}
+	wantVerdict(t, check(stand, zone(secrets)), inspect.Genuine)
+	printed := zone(secrets)
+	printed.DocumentNumber = "L898902C3"
+	wantReport(t, check(stand, printed), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_zone"})
+
+	// Opened with the CAN, and the zone for a fall-back.
+	vn, _ := states(t)
+	both := can(vn.secrets)
+	both.DocumentNumber, both.DateOfBirth, both.DateOfExpiry = printed.DocumentNumber, printed.DateOfBirth, printed.DateOfExpiry
+	e := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), both)
+	wantReport(t, inspect.Check(roundTrip(t, e), vn.store(t), now), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_zone"})
+}
+
+// The number that gave the CAN must be that of the chip.
+func TestAnotherNumberThanGiven(t *testing.T) {
+	vn, _ := states(t)
+	e := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	number := inspect.Check(e, vn.store(t), now).Document.Holder.Number
+	if number == "" {
+		t.Fatal("the document has no number")
+	}
+	wantVerdict(t, inspect.Policy{Number: number}.Check(e, vn.store(t), now), inspect.Genuine)
+	for _, other := range []string{"999999" + number[6:], "0", number + "0"} {
+		wantReport(t, inspect.Policy{Number: other}.Check(e, vn.store(t), now), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_number"})
+	}
+	foreign := inspect.EvidenceFromFiles(new(lds.Document))
+	if r := (inspect.Policy{Number: number}).Check(foreign, vn.store(t), now); r.Checks.AccessControl.Code != "other_number" {
+		t.Errorf("without a holder: %+v", r.Checks.AccessControl)
 	}
 }
