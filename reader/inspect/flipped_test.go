@@ -141,7 +141,7 @@ func TestEveryPieceCounts(t *testing.T) {
 				t.Errorf("only %d pieces: %v", len(all), slices.Sorted(maps.Keys(all)))
 			}
 			for piece, content := range all {
-				for i := 0; i < len(content); i += max(1, len(content)/12) {
+				for i := 0; i < len(content); i += max(1, len(content)/5) {
 					e, err := inspect.ParseEvidence(raw)
 					if err != nil {
 						t.Fatal(err)
