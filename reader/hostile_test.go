@@ -77,28 +77,40 @@ func TestLyingLengthPast32K(t *testing.T) {
 	}
 }
 
-// A chip that takes a second for each octet, and a caller that has set no
-// deadline: the session has one of its own. The clock is not the real one.
+// A chip that takes a second for each octet, or does not answer at all, and a
+// caller that has set no deadline: the session has one of its own. The clock is
+// not the real one.
 func TestSessionHasADeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		chip := NewChipTransport(&sloppyChip{application: map[uint16][]byte{lds.DG2.ID(): file(lds.DG2, 30_000)}})
-		s := NewSession(transportFunc(func(ctx context.Context, command []byte) ([]byte, error) {
-			answer, err := chip.Transmit(ctx, command)
-			time.Sleep(time.Duration(len(answer)) * time.Second)
-			return answer, err
-		}), Options{})
-		start := time.Now()
-		if err := s.SelectApplication(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		_, err := s.ReadFile(context.Background(), lds.DG2)
-		if !errors.Is(err, ErrTooSlow) || CardFault(err) {
-			t.Errorf("the read ends with %v", err)
-		}
-		if took := time.Since(start); took < maxWait || took > maxWait+5*time.Minute {
-			t.Errorf("it took %v", took)
-		}
-	})
+	for name, pause := range map[string]func(octets int) time.Duration{
+		"a second for each octet": func(octets int) time.Duration { return time.Duration(octets) * time.Second },
+		"for ever":                func(int) time.Duration { return 1000 * time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				chip := NewChipTransport(&sloppyChip{application: map[uint16][]byte{lds.DG2.ID(): file(lds.DG2, 30_000)}})
+				s := NewSession(transportFunc(func(ctx context.Context, command []byte) ([]byte, error) {
+					answer, err := chip.Transmit(ctx, command)
+					select {
+					case <-time.After(pause(len(answer))):
+						return answer, err
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
+				}), Options{})
+				start := time.Now()
+				err := s.SelectApplication(context.Background())
+				if err == nil {
+					_, err = s.ReadFile(context.Background(), lds.DG2)
+				}
+				if !errors.Is(err, ErrTooSlow) || CardFault(err) || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the read ends with %v", err)
+				}
+				if took := time.Since(start); took != maxWait {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
 }
 
 // FuzzContinueFile reads files on from a beginning that the fuzzer gives, with

@@ -221,16 +221,19 @@ func (s *Session) transmit(ctx context.Context, c iso7816.Command) (iso7816.Resp
 	if s.traffic.APDUs >= maxAPDUs || s.traffic.BytesIn >= maxSession {
 		return iso7816.Response{}, fmt.Errorf("%d commands, %d octets received: %w", s.traffic.APDUs, s.traffic.BytesIn, ErrBounds)
 	}
-	if s.busy >= maxWait {
-		return iso7816.Response{}, fmt.Errorf("%d commands took %v: %w", s.traffic.APDUs, s.busy.Round(time.Second), ErrTooSlow)
-	}
 	start := time.Now()
-	response, err := s.transport.Transmit(ctx, command)
+	patience, cancel := context.WithTimeoutCause(ctx, maxWait-s.busy, ErrTooSlow)
+	response, err := s.transport.Transmit(patience, command)
+	slow := ctx.Err() == nil && errors.Is(context.Cause(patience), ErrTooSlow)
+	cancel()
 	s.busy += time.Since(start)
 	s.traffic.APDUs++
 	s.traffic.BytesOut += int64(len(command))
 	s.traffic.BytesIn += int64(len(response))
 	s.traffic.Millis = s.busy.Milliseconds()
+	if slow {
+		return iso7816.Response{}, fmt.Errorf("%d commands took %v: %w", s.traffic.APDUs, s.busy.Round(time.Second), ErrTooSlow)
+	}
 	if err != nil {
 		return iso7816.Response{}, err
 	}
