@@ -335,8 +335,8 @@ func TestTrappedParametersGetNoRun(t *testing.T) {
 	}
 }
 
-// A PIN is not tried on a card that was put in the place of a lost one: it may be
-// somebody else's, and there the try would count.
+// A PIN or PUK is not tried on a card that was put in the place of a lost one: it
+// may be somebody else's, and there the try would count.
 func TestPINIsNotTriedOnAnotherCard(t *testing.T) {
 	vn, _ := states(t)
 	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}, ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES128}}
@@ -345,15 +345,17 @@ func TestPINIsNotTriedOnAnotherCard(t *testing.T) {
 	secrets.PIN, secrets.PUK = "999999", "9999999999"
 	second := card(t, doc, secrets)
 	state := second.State()
-	for _, at := range []int{4, 12, 25} {
-		first.Reset()
-		line := &torn{card: reader.NewChipTransport(first), at: atCommand(at), back: same(reader.NewChipTransport(second))}
-		_, told, err := readTorn(t, line, options(inspect.Passwords{PIN: holderPIN}))
-		if !errors.Is(err, reader.ErrCardLost) || told.lost != 0 || line.n < at {
-			t.Errorf("torn out at %d: %v after %d commands", at, err, line.n)
-		}
-		if !bytes.Equal(second.State(), state) {
-			t.Fatalf("torn out at %d: the PIN was tried on another card", at)
+	for name, p := range map[string]inspect.Passwords{"PIN": {PIN: holderPIN}, "PUK": {PUK: holderPUK}} {
+		for _, at := range []int{4, 12, 25} {
+			first.Reset()
+			line := &torn{card: reader.NewChipTransport(first), at: atCommand(at), back: same(reader.NewChipTransport(second))}
+			_, told, err := readTorn(t, line, options(p))
+			if !errors.Is(err, reader.ErrCardLost) || told.lost != 0 || line.n < at {
+				t.Errorf("%s, torn out at %d: %v after %d commands", name, at, err, line.n)
+			}
+			if !bytes.Equal(second.State(), state) {
+				t.Fatalf("torn out at %d: the %s was tried on another card", at, name)
+			}
 		}
 	}
 }

@@ -109,7 +109,7 @@ func read(ctx context.Context, t reader.Transport, o Options, events *stream, al
 // by it that would slow every read of that kind.
 func (r *run) learn(v Verdict) {
 	switch {
-	case r.o.Kinds == nil || len(r.o.ATR) == 0:
+	case r.o.Kinds == nil || len(r.o.ATR) == 0 || r.e.Restarts > 0: // what was put back may have another one
 	case v == Genuine:
 		r.o.Kinds.Keep(r.o.ATR, r.s.Learned())
 	case v == Rejected && r.learned:

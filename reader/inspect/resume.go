@@ -62,8 +62,8 @@ func (r *run) rejoin(ctx context.Context, lost error) error {
 	if r.away.wait <= 0 || r.away.left == 0 {
 		return lost
 	}
-	if r.o.Passwords.PIN != "" {
-		return lost // what comes back may be another's card, with three tries of its own
+	if r.o.Passwords.PIN != "" || r.o.Passwords.PUK != "" {
+		return lost // what comes back may be another's card, with few tries of its own
 	}
 	r.away.left--
 	r.tell(Event{Type: EventLost, Step: r.step, Wait: r.away.wait.Milliseconds()})
