@@ -82,7 +82,12 @@ func (a *app) export(form inspect.Form, to string, e *inspect.Evidence, report *
 			return err
 		}
 	}
-	a.printf("%s\n", a.say("đã xuất dạng "+string(form)+" ra "+to+" (dữ liệu cá nhân)", "exported as "+string(form)+" to "+to+" (personal data)"))
+	vi, en := "dữ liệu cá nhân", "personal data"
+	if report.Verdict != inspect.Genuine {
+		// The form itself has no place to say so.
+		vi, en = vi+"; CHƯA xác định là thẻ thật", en+"; NOT found genuine"
+	}
+	a.printf("%s\n", a.say("đã xuất dạng "+string(form)+" ra "+to+" ("+vi+")", "exported as "+string(form)+" to "+to+" ("+en+")"))
 	return nil
 }
 
