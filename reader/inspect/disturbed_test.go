@@ -172,14 +172,14 @@ func specimens(t testing.TB) []specimen {
 	t.Helper()
 	vn, utopia := states(t)
 	root, credential := inspectors(t, cvc.AllRights)
-	make1 := func(name string, of state, doc *lds.Document, secrets perso.Secrets, p inspect.Passwords, terminal *termauth.Credential) specimen {
+	written := func(name string, of state, doc *lds.Document, secrets perso.Secrets, p inspect.Passwords, terminal *termauth.Credential) specimen {
 		o := options(p)
 		o.Terminal = terminal
 		return specimen{name, card(t, doc, secrets).State(), doc, o, of.store(t)}
 	}
 	list := []specimen{
-		make1("PACE-GM, CA, AA on a curve", vn, vn.doc, vn.secrets, can(vn.secrets), nil),
-		make1("PACE or BAC, AA with RSA", utopia, utopia.doc, utopia.secrets, zone(utopia.secrets), nil),
+		written("PACE-GM, CA, AA on a curve", vn, vn.doc, vn.secrets, can(vn.secrets), nil),
+		written("PACE or BAC, AA with RSA", utopia, utopia.doc, utopia.secrets, zone(utopia.secrets), nil),
 	}
 	for name, v := range map[string]variant{
 		"PACE-CAM, CA, TA": {
@@ -193,7 +193,7 @@ func specimens(t testing.TB) []specimen {
 		},
 	} {
 		doc, secrets := v.build(t, vn)
-		list = append(list, make1(name, vn, doc, secrets, can(secrets), &credential))
+		list = append(list, written(name, vn, doc, secrets, can(secrets), &credential))
 	}
 	slices.SortFunc(list, func(a, b specimen) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
 	return list

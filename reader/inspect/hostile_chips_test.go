@@ -311,13 +311,13 @@ func dhSPKI(p, g, y *big.Int) []byte {
 }
 
 // dhKeyOf makes DG14 offer one key modulo a prime, made of a standardised group.
-func dhKeyOf(make1 func(p, g, q *big.Int) (prime, generator, public *big.Int)) func(*lds.SecurityInfos) {
+func dhKeyOf(change func(p, g, q *big.Int) (prime, generator, public *big.Int)) func(*lds.SecurityInfos) {
 	return func(i *lds.SecurityInfos) {
 		group, ok := dh.ByDomainParameterID(2)
 		if !ok {
 			panic("no group 2")
 		}
-		p, g, y := make1(group.Params())
+		p, g, y := change(group.Params())
 		i.ChipAuthentication = []lds.ChipAuthenticationInfo{{Protocol: lds.OIDChipAuthentication(lds.DH, iso7816.AES128), Version: 1}}
 		i.ChipAuthenticationPublicKeys = []lds.ChipAuthenticationPublicKeyInfo{{Protocol: lds.OIDChipPublicKey(lds.DH), SubjectPublicKeyInfo: dhSPKI(p, g, y)}}
 	}
