@@ -75,7 +75,11 @@ func (r *run) access(ctx context.Context) error {
 	if err != nil {
 		r.passOver("PACE", err)
 	}
+	tries := 0 // after which the card did not say whether the password was wrong
 	for _, offer := range offers {
+		if tries == maxTries {
+			break
+		}
 		password, err := r.pacePassword()
 		if err != nil {
 			r.passOver(offer.Name(), err)
@@ -130,12 +134,19 @@ func (r *run) access(ctx context.Context) error {
 			return err
 		}
 		r.passOver(offer.Name(), err)
+		if errors.Is(err, reader.ErrTried) {
+			tries++
+		}
 		if err := r.s.Restart(ctx); err != nil {
 			return err
 		}
 	}
 	return r.basicAccess(ctx)
 }
+
+// maxTries bounds how often a card is given a CAN or MRZ to which it answers
+// neither yes nor no: it may count. A PIN or PUK it is given once; see spent.
+const maxTries = 2
 
 // cardSecurity reads the file with the key that the chip authentication mapping
 // has proved, once.

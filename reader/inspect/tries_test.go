@@ -57,6 +57,34 @@ func TestOnePINOneTry(t *testing.T) {
 	}
 }
 
+// The CAN may be counted too: of many offers two are tried with it at most, so that
+// a chip that is broken in one of them still opens.
+func TestTwoTriesOfACAN(t *testing.T) {
+	vn, _ := states(t)
+	v := variant{}
+	for _, id := range []int{10, 11, 12, 13, 14} {
+		v.pace = append(v.pace, info(lds.ECDH, lds.GenericMapping, iso7816.AES128, id))
+	}
+	doc, secrets := v.build(t, vn)
+	for broken := range 3 {
+		tries := 0
+		line := &sloppy{Transport: reader.NewChipTransport(card(t, doc, secrets))}
+		line.answer = func(s *sloppy, ctx context.Context, command []byte) ([]byte, error) {
+			response, err := s.pass(ctx, command)
+			if bytes.HasPrefix(command, []byte{0x00, 0x86}) {
+				if tries++; tries <= broken {
+					return []byte{0x6A, 0x80}, nil
+				}
+			}
+			return response, err
+		}
+		_, err := inspect.Read(context.Background(), resettable{line}, options(can(secrets)))
+		if opens := broken < 2; opens != (err == nil) || tries != min(broken+1, 2) {
+			t.Errorf("%d broken offers: %d tries, %v", broken, tries, err)
+		}
+	}
+}
+
 // relay stands in for a chip without any access control: it reads out a genuine one,
 // which it has opened itself, gives its files to whoever asks, and has it sign.
 type relay struct {
