@@ -19,6 +19,10 @@ var ErrNotShown = errors.New("pictures of this format are not shown")
 // picture: what is unpacked of a chip stays below 64 MB.
 const maxShownPixels = 8_000_000
 
+// coefficientCost is how much more a pixel takes while JPEG 2000 is unpacked: four
+// octets a coefficient, of all three components at once.
+const coefficientCost = 3
+
 // Picture decodes a portrait, a signature or an eye for people to look at: JPEG,
 // JPEG 2000 as JP2 or as a bare codestream, PNG. WSQ is ErrNotShown.
 //
@@ -41,6 +45,9 @@ func unpack(data []byte, pixels int64) (image.Image, error) {
 		config, err := png.DecodeConfig(bytes.NewReader(data))
 		return bounded(config, err, pixels, func() (image.Image, error) { return png.Decode(bytes.NewReader(data)) })
 	case JPEG2000:
+		if width, height, err := jpeg2000.Config(data); err == nil && int64(width)*int64(height) > pixels/coefficientCost {
+			return nil, fmt.Errorf("%w: %d × %d pixels of JPEG 2000", ErrPhotoTooLarge, width, height)
+		}
 		m, err := jpeg2000.Decode(data)
 		switch {
 		case errors.Is(err, jpeg2000.ErrBounds):
