@@ -179,6 +179,9 @@ func (r *run) prove(ctx context.Context, offer eac.Offer) error {
 	record := &ChipAuthentication{Protocol: offer.Info.Name()}
 	transcript, err := r.s.ChipAuthentication(ctx, offer, r.next())
 	if !ctxErr(err) && !errors.Is(err, reader.ErrCardLost) {
+		if before := r.e.ChipAuthentication; before != nil {
+			record.Attempts = before.Attempts
+		}
 		r.e.ChipAuthentication = record
 	}
 	switch {

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/big"
+	"strings"
 	"testing"
 
 	"chipid/card/bac"
@@ -13,6 +15,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/national"
 	"chipid/card/pace"
+	"chipid/card/perso"
 	"chipid/reader"
 	"chipid/reader/inspect"
 )
@@ -176,5 +179,39 @@ func TestAnotherNumberThanGiven(t *testing.T) {
 	foreign := inspect.EvidenceFromFiles(new(lds.Document))
 	if r := (inspect.Policy{Number: number}).Check(foreign, vn.store(t), now); r.Checks.AccessControl.Code != "other_number" {
 		t.Errorf("without a holder: %+v", r.Checks.AccessControl)
+	}
+}
+
+// That the chip refused a key stays told when its channel breaks later and it proves
+// itself once more.
+func TestRefusedKeysStayTold(t *testing.T) {
+	vn, _ := states(t)
+	doc, secrets := variant{
+		pace:    []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)},
+		ca:      []perso.ChipKey{{Private: key(t, 13), ID: big.NewInt(1)}, {Private: key(t, 15), ID: big.NewInt(2)}},
+		ciphers: []iso7816.Cipher{iso7816.AES256, iso7816.TripleDES},
+	}.build(t, vn)
+	c := without(t, card(t, doc, secrets), 0)
+	commands, breakAt := 0, -1
+	line := &sloppy{Transport: reader.NewChipTransport(c)}
+	line.answer = func(s *sloppy, ctx context.Context, command []byte) ([]byte, error) {
+		response, err := s.pass(ctx, command)
+		if commands++; commands == breakAt {
+			response = bytes.Clone(response)
+			response[len(response)/2] ^= 1
+		}
+		return response, err
+	}
+	for _, at := range []int{-1, 0} {
+		if at == 0 {
+			at = commands - 1
+		}
+		commands, breakAt = 0, at
+		c.Reset()
+		e := roundTrip(t, read(t, resettable{line}, can(secrets)))
+		r := inspect.Check(e, vn.store(t), now)
+		if check := r.Checks.ChipAuthentication; r.Verdict != inspect.Genuine || check.Code != "fallback" || !strings.Contains(check.Reason, "the chip refused CA-ECDH-AES") {
+			t.Errorf("broken at %d: %s, %s: %s", at, r.Verdict, check.Code, check.Reason)
+		}
 	}
 }
