@@ -318,7 +318,7 @@ func (r *run) keep(f lds.File, raw []byte, err error) error {
 	switch {
 	case err == nil:
 		r.e.Files[f.String()] = raw
-	case errors.Is(err, iso7816.ErrSecureMessaging) || !reader.CardFault(err) || ctxErr(err):
+	case errors.Is(err, iso7816.ErrSecureMessaging), errors.Is(err, errShut), !reader.CardFault(err), ctxErr(err):
 		return err
 	case errors.Is(err, reader.ErrFile):
 		note(&r.e.Faulty, told(err.Error()))
@@ -337,17 +337,22 @@ func ctxErr(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// errShut says that a chip whose channel broke does not open again. That is no
+// answer to whatever was asked of it then, and nothing is asked in the clear.
+var errShut = errors.New("open the chip again")
+
 // reopen starts over on a chip whose channel is dead, the way that it was
 // opened before.
 func (r *run) reopen(ctx context.Context, proveAgain bool) error {
 	if err := r.s.Restart(ctx); err != nil {
 		return err
 	}
-	if r.open == nil {
-		return r.s.SelectApplication(ctx)
+	open := r.open
+	if open == nil {
+		open = r.s.SelectApplication
 	}
-	if err := r.open(ctx); err != nil {
-		return fmt.Errorf("open the chip again: %w", err)
+	if err := open(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errShut, err)
 	}
 	if r.offer != nil && proveAgain {
 		if err := r.prove(ctx, *r.offer); err != nil && !errors.Is(err, errRefused) {

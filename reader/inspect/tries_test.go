@@ -215,3 +215,29 @@ func TestRefusedKeysStayTold(t *testing.T) {
 		}
 	}
 }
+
+// A chip that breaks its channel and does not open again has not refused the file
+// that was being read: nothing is read from it in the clear, and nothing is said of
+// what it has.
+func TestNotOpenedAgain(t *testing.T) {
+	vn, _ := states(t)
+	commands, broken := 0, false
+	line := &sloppy{Transport: reader.NewChipTransport(card(t, vn.doc, vn.secrets))}
+	line.answer = func(s *sloppy, ctx context.Context, command []byte) ([]byte, error) {
+		if commands++; commands == 14 {
+			broken = true
+			return []byte{0x6A, 0x82}, nil
+		}
+		if broken && command[0]&0x0C == 0 {
+			if command[1] == 0xB0 {
+				t.Errorf("a file is read in the clear: % X", command)
+			}
+			return []byte{0x6A, 0x82}, nil
+		}
+		return s.pass(ctx, command)
+	}
+	e, err := inspect.Read(context.Background(), resettable{line}, options(can(vn.secrets)))
+	if err == nil {
+		t.Errorf("the read ended with %v, refused %v", e, e.Refused)
+	}
+}
