@@ -83,6 +83,12 @@ func usageErrorf(format string, args ...any) error {
 	return &exitCode{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
+// mistyped is wrong usage by what stands on the card: what a clerk types, told in
+// his language.
+func (a *app) mistyped(vi, en string) error {
+	return usageErrorf("%s", a.say(vi, en))
+}
+
 func (a *app) run(ctx context.Context, args []string) int {
 	root := newRootCommand(a)
 	root.SetArgs(args)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -63,10 +64,11 @@ JPEG 2000, as PNG too. Fingerprints and irises are described and not written.`,
 			}
 			c := a.decodeCard(doc)
 			if pictures != "" {
-				if err := makeEmpty(pictures); err != nil {
+				if err := a.makeEmpty(pictures); err != nil {
 					return err
 				}
-				if err := savePictures(pictures, doc); err != nil {
+				if err := fill(pictures, func() error { return savePictures(pictures, doc) }); err != nil {
+					os.Remove(pictures) // nothing is in it
 					return err
 				}
 			}
@@ -196,9 +198,9 @@ func (a *app) printCard(c cardContents) {
 	for _, f := range c.Files {
 		status := ""
 		if s, ok := c.DataGroups[f.Name].(passiveauth.Status); ok {
-			status = a.groupStatus(s)
+			status = "  " + a.groupStatus(s)
 		}
-		a.printf("%-20s %6d %s  %s\n", f.Name, f.Bytes, a.say("byte", "bytes"), status)
+		a.printf("%-20s %6d %s%s\n", f.Name, f.Bytes, a.say("byte", "bytes"), status)
 	}
 	for _, content := range c.Contents {
 		a.printContent(content)

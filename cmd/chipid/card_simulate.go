@@ -192,6 +192,18 @@ func (a *app) tellPlugged(file, address string, c *chip.Chip) {
 		return
 	}
 	a.printf("%s\n", a.say(
-		fmt.Sprintf("Chip %s (số %s, %s) đã cắm vào %s. Dừng bằng Ctrl-C.", file, serial, c.LifeCycle(), address),
+		fmt.Sprintf("Chip %s (số %s, %s) đã cắm vào %s. Dừng bằng Ctrl-C.", file, serial, lifeCycleVI(c.LifeCycle()), address),
 		fmt.Sprintf("The chip in %s (serial %s, %s) is plugged into %s. Stop with Ctrl-C.", file, serial, c.LifeCycle(), address)))
+}
+
+func lifeCycleVI(l chip.LifeCycle) string {
+	switch l {
+	case chip.Blank:
+		return "thẻ trắng"
+	case chip.Personalising:
+		return "đang ghi dở"
+	case chip.Locked:
+		return "đã khóa"
+	}
+	return l.String()
 }

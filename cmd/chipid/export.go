@@ -2,12 +2,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"chipid/pki/durable"
 	"chipid/reader"
 	"chipid/reader/inspect"
 )
@@ -42,7 +43,7 @@ func (f *exportFlags) check(a *app, plan reader.Plan) (inspect.Form, error) {
 	if form == inspect.FormFiles {
 		entries, err := os.ReadDir(f.to)
 		if err == nil && len(entries) > 0 {
-			return "", fmt.Errorf(a.say("thư mục %s đã có tệp: hãy chọn thư mục khác", "%s: the folder holds something already; choose another"), f.to)
+			return "", a.heldAlready(f.to)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
@@ -51,6 +52,9 @@ func (f *exportFlags) check(a *app, plan reader.Plan) (inspect.Form, error) {
 	}
 	if _, err := os.Lstat(f.to); err == nil {
 		return "", a.alreadyThere(f.to)
+	}
+	if err := durable.MkdirAll(filepath.Dir(f.to), 0o700); err != nil {
+		return "", err
 	}
 	return form, nil
 }
@@ -62,10 +66,11 @@ func (a *app) export(form inspect.Form, to string, e *inspect.Evidence, report *
 		return nil
 	}
 	if form == inspect.FormFiles {
-		if err := makeEmpty(to); err != nil {
+		if err := a.makeEmpty(to); err != nil {
 			return err
 		}
-		if err := inspect.ExportFiles(to, e); err != nil {
+		if err := fill(to, func() error { return inspect.ExportFiles(to, e) }); err != nil {
+			os.Remove(to) // nothing is in it
 			return err
 		}
 	} else {
@@ -91,15 +96,16 @@ func (a *app) export(form inspect.Form, to string, e *inspect.Evidence, report *
 	return nil
 }
 
-// withExport tells the report, and what became of the export beside it. The exit
-// code is the verdict's, but where an export that was asked for is not there.
-func (a *app) withExport(told, exported error) error {
-	if exported == nil {
+// withFailure is how a command ends that told a report and then failed to write
+// what was asked for beside it. What was rejected stays so; otherwise the work was
+// not done.
+func (a *app) withFailure(told, failed error) error {
+	if failed == nil {
 		return told
 	}
 	var verdict *exitCode
 	if errors.As(told, &verdict) && verdict.code == exitRejected {
-		return &exitCode{code: exitRejected, err: exported}
+		return &exitCode{code: exitRejected, err: failed}
 	}
-	return exported
+	return failed
 }

@@ -69,7 +69,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 	}
 	flags.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		passwords, err := flags.passwords(a.now())
+		passwords, err := flags.passwords(a)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		// Before the card is asked for: its holder may be gone by the time
 		// another folder is found.
 		if flags.out != "" {
-			if err := makeEmpty(flags.out); err != nil {
+			if err := a.makeEmpty(flags.out); err != nil {
 				return err
 			}
 			defer os.Remove(flags.out) // where nothing came into it
@@ -154,28 +154,51 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if flags.out != "" {
 			unsaved = errors.Join(saveRead(flags.out, evidence), untraced)
 		}
-		err = a.tellReport(report, store)
-		if err = a.withExport(err, a.export(form, flags.export.to, evidence, report)); unsaved == nil {
-			return err
+		if unsaved != nil {
+			unsaved = a.told(unsaved,
+				"đã đọc và kiểm tra thẻ, nhưng không lưu được những gì đã đọc: "+a.inWords(unsaved),
+				"the card was read and checked, but what was read could not be kept: "+a.inWords(unsaved))
 		}
-		return a.told(unsaved,
-			"đã đọc và kiểm tra thẻ, nhưng không lưu được những gì đã đọc: "+a.inWords(unsaved),
-			"the card was read and checked, but what was read could not be kept: "+a.inWords(unsaved))
+		err = a.tellReport(report, store)
+		return a.withFailure(err, errors.Join(unsaved, a.export(form, flags.export.to, evidence, report)))
 	}
 	return cmd
 }
 
 // makeEmpty makes a folder, or takes one in which nothing is: what was read of
 // one card must not go over what was read of another.
-func makeEmpty(dir string) error {
+func (a *app) makeEmpty(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return a.alreadyThere(dir)
+	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	held, err := os.ReadDir(dir)
 	if err == nil && len(held) > 0 {
-		err = fmt.Errorf("%s: the folder holds something already; choose another", dir)
+		err = a.heldAlready(dir)
 	}
 	return err
+}
+
+func (a *app) heldAlready(dir string) error {
+	return a.told(nil, "thư mục "+dir+" đã có tệp: hãy chọn thư mục khác", dir+": the folder holds something already; choose another")
+}
+
+// fill writes into a folder that makeEmpty gave. Where that fails, what was
+// written is taken away again: a part must not pass for the whole, nor stand in
+// the way of the next try.
+func fill(dir string, write func() error) error {
+	err := write()
+	if err == nil {
+		return nil
+	}
+	held, unread := os.ReadDir(dir)
+	errs := []error{err, unread}
+	for _, entry := range held {
+		errs = append(errs, os.Remove(filepath.Join(dir, entry.Name())))
+	}
+	return errors.Join(errs...)
 }
 
 // readFlags are the flags of read.
@@ -242,7 +265,7 @@ func (d *age) String() string {
 
 func (*age) Type() string { return "duration" }
 
-func (f *readFlags) passwords(now time.Time) (inspect.Passwords, error) {
+func (f *readFlags) passwords(a *app) (inspect.Passwords, error) {
 	p := inspect.Passwords{CAN: f.can}
 	if f.id != "" {
 		vn, err := national.ByName("vn")
@@ -250,38 +273,38 @@ func (f *readFlags) passwords(now time.Time) (inspect.Passwords, error) {
 			return p, err
 		}
 		if len(f.id) != 12 || strings.Trim(f.id, "0123456789") != "" {
-			return p, usageErrorf("--id takes the 12 digits of the card's number")
+			return p, a.mistyped("--id là số định danh có 12 chữ số in trên thẻ", "--id takes the 12 digits of the card's number")
 		}
 		if f.can != "" {
-			return p, usageErrorf("give either --can or --id, not both: the number gives the CAN")
+			return p, a.mistyped("chỉ cho --can hoặc --id: số CAN suy ra từ số định danh", "give either --can or --id, not both: the number gives the CAN")
 		}
 		p.CAN = vn.CAN(national.Person{Number: f.id})
 	}
 	if p.CAN != "" && (len(p.CAN) != 6 || strings.Trim(p.CAN, "0123456789") != "") {
-		return p, usageErrorf("a CAN has six digits")
+		return p, a.mistyped("số CAN có sáu chữ số", "a CAN has six digits")
 	}
 	byFields := f.document != "" || f.birth != "" || f.expiry != ""
 	switch {
 	case f.mrz != "" && byFields:
-		return p, usageErrorf("give either --mrz or --document, --birth and --expiry, not both")
+		return p, a.mistyped("chỉ cho --mrz, hoặc --document, --birth và --expiry", "give either --mrz or --document, --birth and --expiry, not both")
 	case f.mrz != "":
 		info, err := mrz.Parse(f.mrz)
 		if err != nil {
-			return p, usageErrorf("--mrz: %v", err)
+			return p, a.mistyped(fmt.Sprintf("--mrz không đúng với dữ liệu MRZ in trên thẻ (%v)", err), fmt.Sprintf("--mrz: %v", err))
 		}
 		p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry = info.DocumentNumber, info.DateOfBirth, info.DateOfExpiry
 	case byFields:
 		if f.document == "" || f.birth == "" || f.expiry == "" {
-			return p, usageErrorf("--document, --birth and --expiry go together")
+			return p, a.mistyped("--document, --birth và --expiry phải đi cùng nhau", "--document, --birth and --expiry go together")
 		}
 		p.DocumentNumber = strings.ToUpper(f.document)
 		for _, date := range []struct {
 			flag, value string
 			to          *string
 		}{{"--birth", f.birth, &p.DateOfBirth}, {"--expiry", f.expiry, &p.DateOfExpiry}} {
-			yymmdd, err := mrzDate(date.value)
-			if err != nil {
-				return p, usageErrorf("%s: %v", date.flag, err)
+			yymmdd, ok := mrzDate(date.value)
+			if !ok {
+				return p, a.mistyped(date.flag+": ngày được viết YYYY-MM-DD, DD/MM/YYYY hoặc YYMMDD", date.flag+": a date is written YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
 			}
 			*date.to = yymmdd
 		}
@@ -289,13 +312,13 @@ func (f *readFlags) passwords(now time.Time) (inspect.Passwords, error) {
 	return p, nil
 }
 
-func mrzDate(s string) (string, error) {
+func mrzDate(s string) (yymmdd string, ok bool) {
 	for _, layout := range []string{time.DateOnly, "02/01/2006", "060102"} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t.Format("060102"), nil
+			return t.Format("060102"), true
 		}
 	}
-	return "", fmt.Errorf("a date is written YYYY-MM-DD, DD/MM/YYYY or YYMMDD")
+	return "", false
 }
 
 // openTrust opens a trust folder; without one nobody is trusted.
@@ -337,10 +360,12 @@ func (a *app) openCard(ctx context.Context, selector, chip string) (*openedCard,
 	return &openedCard{Transport: reader.NewChipTransport(f), name: softwareChip + filepath.Base(chip), atr: f.ATR(), close: f.Err}, nil
 }
 
-// saveRead keeps the evidence, the raw files and the pictures.
+// saveRead keeps the evidence, the raw files and the pictures, or nothing.
 func saveRead(dir string, e *inspect.Evidence) error {
-	if err := inspect.SaveEvidence(dir, e); err != nil {
-		return err
-	}
-	return savePictures(dir, e.Document())
+	return fill(dir, func() error {
+		if err := inspect.SaveEvidence(dir, e); err != nil {
+			return err
+		}
+		return savePictures(dir, e.Document())
+	})
 }

@@ -28,7 +28,7 @@ const prompted = "-"
 
 func (s *secretFlag) register(cmd *cobra.Command, name, usage string) {
 	s.name = name
-	cmd.Flags().StringVar(&s.value, name, "", usage+`; "-" asks for it`)
+	cmd.Flags().StringVar(&s.value, name, "", usage+`; "-" asks for it, out of sight of others on the computer`)
 	cmd.Flags().StringVar(&s.file, name+"-file", "", "file whose first line is the "+strings.ToUpper(name))
 }
 

@@ -102,7 +102,7 @@ func (a *app) aboutLostCard(e inspect.Event) string {
 	switch e.Type {
 	case inspect.EventLost:
 		seconds := (e.Wait + 999) / 1000
-		return fmt.Sprintf(a.say("thẻ đã bị lấy ra: hãy đặt lại thẻ trong vòng %d giây", "card removed: put it back within %d s"), seconds)
+		return fmt.Sprintf(a.say("mất liên lạc với thẻ: hãy đặt lại thẻ trong vòng %d giây và để yên", "contact with the card was lost: put it back within %d s and leave it there"), seconds)
 	case inspect.EventBack:
 		return a.say("có thẻ trở lại: đang kiểm tra có đúng thẻ cũ không", "a card is back: checking that it is the same one")
 	case inspect.EventResumed:

@@ -111,8 +111,8 @@ func TestCardTakenAway(t *testing.T) {
 			return out, errs
 		}
 		for lang, words := range map[string][]string{
-			"en": {"card removed: put it back within 10 s", "the same card: reading on"},
-			"vi": {"thẻ đã bị lấy ra: hãy đặt lại thẻ trong vòng 10 giây", "đúng thẻ cũ: đọc tiếp"},
+			"en": {"contact with the card was lost: put it back within 10 s", "the same card: reading on"},
+			"vi": {"mất liên lạc với thẻ: hãy đặt lại thẻ trong vòng 10 giây", "đúng thẻ cũ: đọc tiếp"},
 		} {
 			page, told := read(0, mine, "--lang", lang)
 			if want := map[string]string{"en": "taken away once during the read", "vi": "lấy ra giữa chừng 1 lần"}[lang]; !strings.Contains(page, want) {

@@ -79,7 +79,7 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 			when = evidence.ReadAt
 		}
 		report := policy.Check(evidence, store, when)
-		return a.withExport(a.tellReport(report, store), a.export(form, out.to, evidence, report))
+		return a.withFailure(a.tellReport(report, store), a.export(form, out.to, evidence, report))
 	}
 	return cmd
 }
@@ -181,9 +181,12 @@ func (a *app) reportPage(r *inspect.Report) string {
 	for _, f := range r.Files {
 		bytes += f.Bytes
 	}
-	fmt.Fprintf(&b, "\n  %s\n", a.say(
-		fmt.Sprintf("%d tệp, %d byte; %d lệnh, %.2f giây chờ chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000),
-		fmt.Sprintf("%d files, %d bytes; %d commands, %.2f s waited for the chip", len(r.Files), bytes, r.Traffic.APDUs, float64(r.Traffic.Millis)/1000)))
+	size := fmt.Sprintf(a.say("%d tệp, %d byte", "%d files, %d bytes"), len(r.Files), bytes)
+	if r.Traffic.APDUs > 0 { // none where files were checked and no chip was read
+		size += fmt.Sprintf(a.say("; %d lệnh, %.2f giây chờ chip", "; %d commands, %.2f s waited for the chip"),
+			r.Traffic.APDUs, float64(r.Traffic.Millis)/1000)
+	}
+	fmt.Fprintf(&b, "\n  %s\n", size)
 	if n := r.Interruptions; n > 0 {
 		often := "once"
 		if n > 1 {

@@ -102,10 +102,10 @@ func cardFaults() []cardFault {
 }
 
 func faultOf(err error) (cardFault, bool) {
-	// A wrong password, a card that is gone, another program: these say
-	// themselves what to do.
+	// A wrong password or none that fits, a card that is gone, another program:
+	// these say themselves what to do.
 	var wrong *reader.PasswordError
-	if errors.As(err, &wrong) || errors.Is(err, reader.ErrAnotherCard) || errors.As(err, new(*toldError)) {
+	if errors.As(err, &wrong) || errors.Is(err, reader.ErrAnotherCard) || errors.Is(err, inspect.ErrNoPassword) || errors.As(err, new(*toldError)) {
 		return cardFault{}, false
 	}
 	for _, f := range cardFaults() {
@@ -221,9 +221,13 @@ func vietnamese() []func(error) string {
 		is(pcsc.ErrNotBuilt, "bản chipid này được dựng không có PC/SC: hãy dựng lại với CGO_ENABLED=1 và libpcsclite-dev"),
 		as(wrongPassword),
 		as(func(e *inspect.IncompleteError) string {
-			return fmt.Sprintf("dạng %s cần %s mà lần đọc này không có: hãy đọc lại toàn bộ thẻ", e.Form, strings.Join(e.Missing, ", "))
+			return fmt.Sprintf("dạng %s cần %s mà lần đọc này không có: hãy đọc lại toàn bộ thẻ", e.Form, strings.ReplaceAll(strings.Join(e.Missing, ", "), inspect.MissingSignature, "chữ ký xác thực chủ động"))
 		}),
+		is(inspect.ErrEvidence, "đây không phải bằng chứng do chipid read --out ghi, hoặc tệp đã hỏng: hãy chọn tệp khác"),
 		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),
+		as(func(e *reader.NoSuchPasswordError) string {
+			return "thẻ này không có " + passwordVI(e.Password)
+		}),
 		is(inspect.ErrNoPassword, "chip chưa mở được bằng những gì đã nhập: hãy nhập số CAN (sáu chữ số ở mặt trước thẻ), hoặc MRZ, hoặc số giấy tờ cùng ngày sinh và ngày hết hạn"),
 
 		// Keys and folders.
@@ -313,11 +317,20 @@ func vietnamese() []func(error) string {
 	}
 }
 
-func wrongPassword(e *reader.PasswordError) string {
-	what := map[string]string{"CAN": "số CAN", "MRZ": "dữ liệu MRZ", "PIN": "mã PIN", "PUK": "mã PUK"}[e.Password]
-	if what == "" {
-		what = e.Password
+func passwordVI(name string) string {
+	switch name {
+	case "CAN":
+		return "số CAN"
+	case "MRZ":
+		return "dữ liệu MRZ"
+	case "PIN", "PUK":
+		return "mã " + name
 	}
+	return name
+}
+
+func wrongPassword(e *reader.PasswordError) string {
+	what := passwordVI(e.Password)
 	switch {
 	case e.Blocked && e.Password == "CAN":
 		return "thẻ không nhận số CAN nữa vì đã nhập sai quá nhiều lần: hãy mở thẻ bằng MRZ; nếu vẫn không được, chỉ cơ quan cấp thẻ mới giúp được"
@@ -336,7 +349,7 @@ func wrongPassword(e *reader.PasswordError) string {
 	case e.TriesLeft > 1:
 		return fmt.Sprintf("sai %s: còn %d lần thử", what, e.TriesLeft)
 	case e.Password == "PIN" || e.Password == "PUK":
-		return "sai " + what
+		return "sai " + what + ": hãy kiểm tra kỹ trước khi thử lại"
 	}
 	return "sai " + what + ": hãy đối chiếu với những gì in trên thẻ rồi thử lại"
 }

@@ -50,8 +50,8 @@ func (e *IncompleteError) Error() string {
 	return fmt.Sprintf("the form %s needs %s, which this evidence does not have: read the card again, all of it", e.Form, strings.Join(e.Missing, ", "))
 }
 
-// missingSignature is what a piece is called that is no file.
-const missingSignature = "the signature of active authentication"
+// MissingSignature is what a piece is called that is no file.
+const MissingSignature = "the signature of active authentication"
 
 // c06 and c06AA are encoded with their octets in base64 (RFC 4648 §4).
 type c06 struct {
@@ -99,7 +99,7 @@ func Export(e *Evidence, form Form, at time.Time) ([]byte, error) {
 			SOD: file(lds.EFSOD), DG1: file(lds.DG1), DG2: file(lds.DG2), DG13: file(lds.DG13), DG14: file(lds.DG14), Key: file(lds.DG15),
 		}
 		if run := e.ActiveAuthentication; run == nil || len(run.Response) == 0 {
-			missing = append(missing, missingSignature)
+			missing = append(missing, MissingSignature)
 		}
 	default:
 		return nil, fmt.Errorf("export the evidence: %q is no form that one file holds", form)
