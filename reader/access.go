@@ -43,10 +43,22 @@ func (e *PasswordError) Error() string {
 	case e.TriesLeft > 1:
 		return fmt.Sprintf("wrong %s: %d tries left", e.Password, e.TriesLeft)
 	case e.Password == "PIN" || e.Password == "PUK":
-		return fmt.Sprintf("wrong %s", e.Password)
+		return fmt.Sprintf("wrong %s: make sure of it before you try again", e.Password)
 	}
 	return fmt.Sprintf("wrong %s: check what is printed on the card and try again", e.Password)
 }
+
+// NoSuchPasswordError says that the card has no password of a kind.
+type NoSuchPasswordError struct {
+	Password string // such as PIN
+	cause    error
+}
+
+func (e *NoSuchPasswordError) Error() string {
+	return fmt.Sprintf("the card has no %s: %v", e.Password, e.cause)
+}
+
+func (e *NoSuchPasswordError) Unwrap() error { return e.cause }
 
 const pinName = "PIN"
 
@@ -173,7 +185,7 @@ func (s *Session) PACE(ctx context.Context, offer pace.Offer, password pace.Pass
 		}
 		switch r.SW {
 		case iso7816.SWReferenceNotFound:
-			return nil, fmt.Errorf("the card has no %s: %w", password.Name(), err)
+			return nil, &NoSuchPasswordError{Password: password.Name(), cause: err}
 		case swDeactivated:
 			return nil, fmt.Errorf("the card's %s is not active yet: whoever issued the card activates it: %w", password.Name(), err)
 		}

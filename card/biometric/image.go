@@ -60,7 +60,7 @@ func ReadInfo(data []byte) (info Info, length int, err error) {
 		info.Format = PNG
 		info.Width, info.Height, length, err = readPNG(data)
 	default:
-		return Info{}, 0, fmt.Errorf("%w, nor JPEG 2000, WSQ or PNG", ErrNotAPicture)
+		return Info{}, 0, fmt.Errorf("%w, nor WSQ or PNG", ErrNotAPicture)
 	}
 	if err != nil {
 		return info, 0, err

@@ -45,7 +45,7 @@ var (
 	// ErrProtocol says that what the other side sent is not what belongs there.
 	ErrProtocol = errors.New("PACE: unexpected data")
 	// ErrPassword says that a password cannot be one of its kind.
-	ErrPassword = errors.New("PACE: no such password")
+	ErrPassword = errors.New("not a password of its kind")
 )
 
 // Data objects of GENERAL AUTHENTICATE (Doc 9303-11 §4.4.4.2, Table 6).

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -62,6 +63,10 @@ func Open(path string) (*os.File, error) {
 func open(path string, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error)) (*os.File, error) {
 	info, err := stat(path)
 	if err != nil {
+		var failed *fs.PathError
+		if errors.As(err, &failed) {
+			err = &fs.PathError{Op: "open", Path: failed.Path, Err: failed.Err} // stat tells nobody but programmers anything
+		}
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {

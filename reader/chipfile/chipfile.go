@@ -51,7 +51,7 @@ var ErrChanged = errors.New("the chip file was changed by another program")
 func Open(path string, sealer *keystore.Sealer, rand io.Reader) (*File, error) {
 	sealed, err := durable.ReadFile(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no chip file %s: %w", path, fs.ErrNotExist)
+		return nil, fmt.Errorf("there is no chip file: %w", &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open chip file: %w", err)
