@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"chipid/card/biometric"
-	"chipid/card/chip"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/national"
@@ -58,18 +57,7 @@ func signWith(t *testing.T, doc *lds.Document, ds *cert.Certificate, signer cryp
 // lies where a test has it lie: the document and the secrets need not fit.
 func forgedChip(t *testing.T, doc *lds.Document, secrets perso.Secrets) reader.Transport {
 	t.Helper()
-	c, err := chip.New(chip.Options{Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps, err := perso.Script(doc, secrets, perso.ChipID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.Personalise(context.Background(), reader.NewChipTransport(c), steps, nil); err != nil {
-		t.Fatal(err)
-	}
-	return reader.NewChipTransport(c)
+	return reader.NewChipTransport(card(t, doc, secrets))
 }
 
 // forger makes keys that fit nothing but each other.
@@ -214,15 +202,7 @@ func TestAttacks(t *testing.T) {
 					t.Fatal(err)
 				}
 				forged.Set(lds.DG11, dg11)
-				common, err := lds.NewCommon(forged.DataGroups())
-				if err != nil {
-					t.Fatal(err)
-				}
-				com, err := lds.EncodeCOM(common)
-				if err != nil {
-					t.Fatal(err)
-				}
-				forged.Set(lds.EFCOM, com)
+				listAll(t, forged)
 				return forgedChip(t, forged, vn.secrets), can(vn.secrets), vn.store(t)
 			},
 			wanted{inspect.Rejected, "passiveAuthentication", inspect.Failed, "data_group_unsigned"},

@@ -22,18 +22,7 @@ import (
 // shortCard is a chip that takes short APDUs only, and says so.
 func shortCard(t testing.TB, doc *lds.Document, secrets perso.Secrets) *chip.Chip {
 	t.Helper()
-	c, err := chip.New(chip.Options{Rand: rand.Reader, MaxCommand: 261, MaxResponse: 258})
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps, err := perso.Script(doc, secrets, perso.ChipID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.Personalise(context.Background(), reader.NewChipTransport(c), steps, nil); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return cardOf(t, chip.Options{MaxCommand: 261, MaxResponse: 258}, doc, secrets)
 }
 
 // longest notes the longest command.

@@ -81,16 +81,16 @@ func TestEveryPieceCounts(t *testing.T) {
 	root, credential := inspectors(t, cvc.AllRights)
 	credential.Certificates = append(credential.Certificates, root)
 	eac := variant{
-		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)},
-		ca:   []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES256},
+		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 12)},
+		ca:   []perso.ChipKey{{Private: key(t, 12)}}, ciphers: []iso7816.Cipher{iso7816.AES256},
 		files: map[lds.File][]byte{lds.DG3: tlv.Encode(0x63, make([]byte, 100))}, trust: []*cvc.Certificate{root},
 	}
 	modulo := eac
 	modulo.pace = []lds.PACEInfo{info(lds.DH, lds.GenericMapping, iso7816.AES128, 2)}
 	modulo.ca = []perso.ChipKey{{Private: dhKey(t, 2)}}
 	mapping := eac // the only proof: where there is another, it suffices
-	mapping.pace = []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)}
-	mapping.mapping, mapping.ca, mapping.ciphers = key(t, 13), nil, nil
+	mapping.pace = []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)}
+	mapping.mapping, mapping.ca, mapping.ciphers = key(t, 12), nil, nil
 	doc, secrets := eac.build(t, vn)
 	docModulo, secretsModulo := modulo.build(t, vn)
 	docMapping, secretsMapping := mapping.build(t, vn)
@@ -162,7 +162,7 @@ func TestTerminalRecordOfAnotherSession(t *testing.T) {
 	store := vn.store(t)
 	root, credential := inspectors(t, cvc.ReadFingerprints)
 	v := variant{
-		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}, ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES128},
+		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 12)}, ca: []perso.ChipKey{{Private: key(t, 12)}}, ciphers: []iso7816.Cipher{iso7816.AES128},
 		files: map[lds.File][]byte{lds.DG3: tlv.Encode(0x63, make([]byte, 100))}, trust: []*cvc.Certificate{root},
 	}
 	doc, secrets := v.build(t, vn)

@@ -154,7 +154,13 @@ func (i issuer) build(t testing.TB, p national.Person, aa national.AAKey) (*lds.
 // card puts a document on a software chip.
 func card(t testing.TB, doc *lds.Document, secrets perso.Secrets, habits ...chip.Habit) *chip.Chip {
 	t.Helper()
-	c, err := chip.New(chip.Options{Rand: rand.Reader, Habits: habits})
+	return cardOf(t, chip.Options{Habits: habits}, doc, secrets)
+}
+
+func cardOf(t testing.TB, o chip.Options, doc *lds.Document, secrets perso.Secrets) *chip.Chip {
+	t.Helper()
+	o.Rand = rand.Reader
+	c, err := chip.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

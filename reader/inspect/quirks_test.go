@@ -230,7 +230,7 @@ func judge(t *testing.T, s state, c *chip.Chip, protocol string, want outcome) {
 	if passwords == (inspect.Passwords{}) {
 		passwords = zone(s.secrets)
 	}
-	transport := &counted{Transport: reader.NewChipTransport(c)}
+	transport := &counting{Transport: reader.NewChipTransport(c)}
 	o := options(passwords)
 	if want.kinds != nil {
 		o.Kinds, o.ATR = want.kinds, c.ATR()
@@ -240,8 +240,8 @@ func judge(t *testing.T, s state, c *chip.Chip, protocol string, want outcome) {
 	if most == 0 {
 		most = mostCommands
 	}
-	if transport.commands > most || transport.octets > 512<<10 {
-		t.Errorf("the read took %d commands and %d octets", transport.commands, transport.octets)
+	if transport.apdus > most || transport.octets > 512<<10 {
+		t.Errorf("the read took %d commands and %d octets", transport.apdus, transport.octets)
 	}
 	if want.err != nil {
 		switch wanted := want.err.(type) {
@@ -297,21 +297,6 @@ func judge(t *testing.T, s state, c *chip.Chip, protocol string, want outcome) {
 		}
 	}
 }
-
-// counted counts what goes over a line.
-type counted struct {
-	reader.Transport
-	commands, octets int
-}
-
-func (c *counted) Transmit(ctx context.Context, command []byte) ([]byte, error) {
-	response, err := c.Transport.Transmit(ctx, command)
-	c.commands++
-	c.octets += len(response)
-	return response, err
-}
-
-func (c *counted) Reset(ctx context.Context) error { return c.Transport.(reader.Resetter).Reset(ctx) }
 
 // TestQuirks: a chip with any of the habits of the field is read to the right
 // end, or refused for the right reason.
@@ -410,7 +395,7 @@ var everyPair = flag.Int("pairs", 29, "try one in so many pairs of quirks")
 // without it nothing proves the chip.
 func TestQuirksOfCAM(t *testing.T) {
 	_, utopia := states(t)
-	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 13)}, mapping: key(t, 13)}
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)}, mapping: key(t, 12)}
 	on := utopia
 	on.doc, on.secrets = v.build(t, utopia)
 	for _, q := range quirks() {
@@ -583,7 +568,7 @@ func TestForgottenSession(t *testing.T) {
 	root, credential := inspectors(t, cvc.AllRights)
 	fingers := pace
 	fingers.doc, fingers.secrets = variant{
-		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 13)}, ca: []perso.ChipKey{{Private: key(t, 13)}}, ciphers: []iso7816.Cipher{iso7816.AES128},
+		pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 12)}, ca: []perso.ChipKey{{Private: key(t, 12)}}, ciphers: []iso7816.Cipher{iso7816.AES128},
 		files: map[lds.File][]byte{lds.DG3: tlv.Encode(0x63, make([]byte, 600))}, trust: []*cvc.Certificate{root},
 	}.build(t, pace)
 	for name, tt := range map[string]struct {
@@ -594,15 +579,15 @@ func TestForgottenSession(t *testing.T) {
 			on, store := tt.on, tt.on.store(t)
 			o := options(zone(on.secrets))
 			o.Terminal = tt.terminal
-			line := &counted{Transport: reader.NewChipTransport(quirky(t, on))}
+			line := &counting{Transport: reader.NewChipTransport(quirky(t, on))}
 			usual, err := inspect.Read(context.Background(), line, o)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for n := 1; n <= line.commands; n++ {
+			for n := 1; n <= line.apdus; n++ {
 				e, err := inspect.Read(context.Background(), &forgetful{quirky(t, on), n}, o)
 				if err != nil {
-					t.Errorf("lost before command %d of %d: %v", n, line.commands, err)
+					t.Errorf("lost before command %d of %d: %v", n, line.apdus, err)
 					continue
 				}
 				r := inspect.Check(e, store, now)
@@ -610,11 +595,11 @@ func TestForgottenSession(t *testing.T) {
 				// PACE again: see reader.ErrTried. BAC counts no tries.
 				tried := len(e.Access.Attempts) == 1 && strings.Contains(e.Access.Attempts[0].Error, reader.ErrTried.Error())
 				if r.Verdict != inspect.Genuine || e.Access.Protocol != usual.Access.Protocol && !tried {
-					t.Errorf("lost before command %d of %d: %s", n, line.commands, describe(r))
+					t.Errorf("lost before command %d of %d: %s", n, line.apdus, describe(r))
 				}
 				for _, f := range on.doc.Files() {
 					if built, _ := on.doc.Get(f); !bytes.Equal(e.Files[f.String()], built) {
-						t.Errorf("lost before command %d of %d: %s was not read as it was built", n, line.commands, f)
+						t.Errorf("lost before command %d of %d: %s was not read as it was built", n, line.apdus, f)
 					}
 				}
 			}

@@ -442,15 +442,7 @@ func shows(format, name string) func(testing.TB, *inspect.Evidence, *inspect.Rep
 func unusable(p paper, t testing.TB) paper {
 	doc := clone(p.doc)
 	doc.Delete(lds.DG15)
-	common, err := lds.NewCommon(doc.DataGroups())
-	if err != nil {
-		t.Fatal(err)
-	}
-	com, err := lds.EncodeCOM(common)
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc.Set(lds.EFCOM, com)
+	listAll(t, doc)
 	s := appoint(t, appointment{})
 	sod, err := passiveauth.Issue(rand.Reader, doc, s.ds, s.dsKey, passiveauth.Options{})
 	if err != nil {

@@ -117,15 +117,7 @@ func older(t *testing.T, s state, aa national.AAKey) (*lds.Document, perso.Secre
 	doc, secrets := s.build(t, anna, aa)
 	doc.Delete(lds.DG14)
 	doc.Delete(lds.EFCardAccess)
-	common, err := lds.NewCommon(doc.DataGroups())
-	if err != nil {
-		t.Fatal(err)
-	}
-	com, err := lds.EncodeCOM(common)
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc.Set(lds.EFCOM, com)
+	listAll(t, doc)
 	s.sign(t, doc)
 	secrets.ChipAuthentication = nil
 	return doc, secrets

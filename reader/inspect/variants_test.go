@@ -285,7 +285,12 @@ func TestUnknownParametersArePassedOver(t *testing.T) {
 // inspectors makes a CVCA, a document verifier and a terminal.
 func inspectors(t testing.TB, rights byte) (*cvc.Certificate, termauth.Credential) {
 	t.Helper()
-	keys := []*curve.PrivateKey{key(t, 13), key(t, 13), key(t, 13)}
+	return inspectorsOn(t, 12, rights)
+}
+
+func inspectorsOn(t testing.TB, curveID int, rights byte) (*cvc.Certificate, termauth.Credential) {
+	t.Helper()
+	keys := []*curve.PrivateKey{key(t, curveID), key(t, curveID), key(t, curveID)}
 	names := []cvc.Reference{"VNCVCA00001", "VNDV00001", "VNTERM00001"}
 	issue := func(by, to int, role cvc.Role, rights byte) *cvc.Certificate {
 		c, err := cvc.Issue(rand.Reader, cvc.Template{
