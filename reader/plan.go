@@ -37,8 +37,8 @@ var planNames = map[Plan]string{FullPlan: "full", IdentityPlan: "identity", Phot
 // always are in every plan.
 var always = []lds.File{lds.DG1, lds.DG14, lds.DG15}
 
-// NamedPlan asks for data groups by name, beside those of every plan.
-func NamedPlan(groups ...lds.File) (Plan, error) {
+// namedPlan asks for data groups by name, beside those of every plan.
+func namedPlan(groups ...lds.File) (Plan, error) {
 	p := named
 	for _, f := range append(slices.Clone(always), groups...) {
 		n, ok := f.DataGroup()
@@ -70,7 +70,7 @@ func ParsePlan(s string) (Plan, error) {
 		}
 		groups = append(groups, f)
 	}
-	return NamedPlan(groups...)
+	return namedPlan(groups...)
 }
 
 // String is the plan's name, or the data groups that it names.

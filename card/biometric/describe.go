@@ -56,7 +56,7 @@ func Describe(record []byte) (d Description, pictures [][]byte, err error) {
 		d.Standard, lied = "ISO/IEC 19794-4:"+r.Edition.String(), r.LengthMismatched
 		for _, f := range r.Fingers {
 			lied = lied || f.LengthMismatched
-			add(FingerName(int(f.Position)), f.Image, f.Width, f.Height, 0)
+			add(fingerName(int(f.Position)), f.Image, f.Width, f.Height, 0)
 		}
 	case bytes.HasPrefix(record, []byte(irisID)):
 		r, err := DecodeIrises(record)
@@ -79,7 +79,7 @@ func Describe(record []byte) (d Description, pictures [][]byte, err error) {
 		}
 		d.Standard = fmt.Sprintf("ISO/IEC 39794-%d:%d", e.Part, e.Year)
 		for _, r := range e.Representations {
-			of := map[Part]string{FacePart: "face", FingerPart: FingerName(r.Position), IrisPart: eyeName(r.Position)}[e.Part]
+			of := map[Part]string{FacePart: "face", FingerPart: fingerName(r.Position), IrisPart: eyeName(r.Position)}[e.Part]
 			add(of, r.Image, 0, 0, 0)
 		}
 	}
@@ -101,8 +101,8 @@ func DescribeImage(picture []byte) ImageDescription {
 	return d
 }
 
-// FingerName names a position of ISO/IEC 19794-4.
-func FingerName(position int) string {
+// fingerName names a position of ISO/IEC 19794-4.
+func fingerName(position int) string {
 	names := [...]string{
 		UnknownFinger: "unknown finger",
 		RightThumb:    "right thumb", RightIndex: "right index finger", RightMiddle: "right middle finger",

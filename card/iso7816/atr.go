@@ -20,8 +20,8 @@ type ATR struct {
 	contactless bool
 }
 
-// MaxATR is the length of the longest answer to reset.
-const MaxATR = 33
+// maxATR is the length of the longest answer to reset.
+const maxATR = 33
 
 // ErrATR is wrapped by every error about the form of an answer to reset.
 var ErrATR = errors.New("malformed answer to reset")
@@ -44,7 +44,7 @@ var (
 // ParseATR takes an answer to reset apart. A wrong check octet is no error:
 // readers give what they give, and whether the card answers is soon seen.
 func ParseATR(raw []byte) (ATR, error) {
-	if len(raw) < 2 || len(raw) > MaxATR {
+	if len(raw) < 2 || len(raw) > maxATR {
 		return ATR{}, fmt.Errorf("%w: %d octets", ErrATR, len(raw))
 	}
 	var a ATR

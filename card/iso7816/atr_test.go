@@ -137,7 +137,7 @@ func FuzzParseATR(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(raw) > MaxATR || len(a.Historical) > 15 || len(a.Protocols) == 0 || a.Parameters > MaxATR || !bytes.Contains(raw, a.Historical) {
+		if len(raw) > maxATR || len(a.Historical) > 15 || len(a.Protocols) == 0 || a.Parameters > maxATR || !bytes.Contains(raw, a.Historical) {
 			t.Errorf("%X: %+v", raw, a)
 		}
 		if s, ok := a.Storage(); ok && (!a.Contactless() || s.String() == "") {

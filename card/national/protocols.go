@@ -81,7 +81,7 @@ func parametersByName(name string) (lds.DomainParameters, int, error) {
 			return p, id, nil
 		}
 	}
-	if id := slices.Index(GroupNames(), strings.ToLower(name)); id >= 0 {
+	if id := slices.Index(groupNames(), strings.ToLower(name)); id >= 0 {
 		if p, ok := lds.StandardizedParameters(id); ok {
 			return p, id, nil
 		}
@@ -93,11 +93,11 @@ func parametersByName(name string) (lds.DomainParameters, int, error) {
 		return lds.DomainParameters{Curve: c}, -1, nil
 	}
 	return lds.DomainParameters{}, 0, fmt.Errorf("%w: there is no curve or group %q; there are the curves of BSI TR-03110 by their names (P-256, brainpoolP256r1), %s, and their numbers",
-		ErrProtocols, name, strings.Join(GroupNames(), ", "))
+		ErrProtocols, name, strings.Join(groupNames(), ", "))
 }
 
-// GroupNames are what the groups of RFC 5114 are called here, by their number.
-func GroupNames() []string { return []string{"modp-1024-160", "modp-2048-224", "modp-2048-256"} }
+// groupNames are what the groups of RFC 5114 are called here, by their number.
+func groupNames() []string { return []string{"modp-1024-160", "modp-2048-224", "modp-2048-256"} }
 
 var mappingNames = []struct {
 	name    string

@@ -25,13 +25,13 @@ const (
 	FormFiles Form = "files"  // a folder with every file as it is on the chip
 )
 
-// Forms lists them.
-func Forms() []Form { return []Form{FormC06, FormC06AA, FormFiles} }
+// forms lists them.
+func forms() []Form { return []Form{FormC06, FormC06AA, FormFiles} }
 
 // FormByName finds a form.
 func FormByName(name string) (Form, error) {
 	var names []string
-	for _, f := range Forms() {
+	for _, f := range forms() {
 		if string(f) == name {
 			return f, nil
 		}
