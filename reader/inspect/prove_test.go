@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/crypto/cryptobyte"
@@ -89,12 +88,13 @@ func TestNextOfferOfChipAuthentication(t *testing.T) {
 	}
 }
 
-// A DG14 of the most keys that it can have, each in a group that takes a second
-// to judge, does not keep the reader busy for longer than two of them.
+// A DG14 of the most keys that it can have, each in a group that takes long
+// to judge, does not keep the reader busy for longer than two of
+// them do.
 func TestManyGroupsInDG14(t *testing.T) {
 	vn, _ := states(t)
-	const modp4096 = "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf0598da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356208552bb9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3be39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf6955817183995497cea956ae515d2261898fa051015728e5a8aaac42dad33170d04507a33a85521abdf1cba64ecfb850458dbef0a8aea71575d060c7db3970f85a6e1e4c7abf5ae8cdb0933d71e8c94e04a25619dcee3d2261ad2ee6bf12ffa06d98a0864d87602733ec86a64521f2b18177b200cbbe117577a615d6c770988c0bad946e208e24fa074e5ab3143db5bfce0fd108e4b82d120a92108011a723c12a787e6d788719a10bdba5b2699c327186af4e23c1a946834b6150bda2583e9ca2ad44ce8dbbbc2db04de8ef92e8efc141fbecaa6287c59474e6bc05d99b2964fa090c3a2233ba186515be7ed1f612970cee2d7afb81bdd762170481cd0069127d5b05aa993b4ea988d8fddc186ffb7dc90a6c08f4df435c934063199ffffffffffffffff"
-	p, ok := new(big.Int).SetString(modp4096, 16)
+	const modp2048 = "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf0598da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356208552bb9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3be39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf6955817183995497cea956ae515d2261898fa051015728e5a8aacaa68ffffffffffffffff" // RFC 3526 §3
+	p, ok := new(big.Int).SetString(modp2048, 16)
 	if !ok {
 		t.Fatal("the prime is misprinted")
 	}
@@ -127,8 +127,13 @@ func TestManyGroupsInDG14(t *testing.T) {
 	doc, secrets := v.build(t, vn)
 	// The chip holds no such keys; its DG14 is what a hostile one shows.
 	state := hostileFile(t, card(t, doc, secrets), lds.DG14, dg14)
-	start := time.Now()
-	e, err := inspect.Read(context.Background(), reader.NewChipTransport(state), options(can(secrets)))
+	o, looked := options(can(secrets)), 0
+	o.Events = func(e inspect.Event) {
+		if e.Type == inspect.EventBegun && strings.HasPrefix(e.Step, "CA-DH") {
+			looked++
+		}
+	}
+	e, err := inspect.Read(context.Background(), reader.NewChipTransport(state), o)
 	if err != nil && !errors.Is(err, reader.ErrUnusableOffer) {
 		t.Fatal(err)
 	}
@@ -136,10 +141,8 @@ func TestManyGroupsInDG14(t *testing.T) {
 	if r.Verdict != inspect.Rejected {
 		t.Errorf("%s", r.Verdict)
 	}
-	took := time.Since(start)
-	t.Logf("took %v", took)
-	if took > 10*time.Second {
-		t.Errorf("20 keys of 4096 bits took %v", took)
+	if looked != 2 {
+		t.Errorf("%d of the keys were judged", looked)
 	}
 }
 
