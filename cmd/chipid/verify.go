@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chipid/card/activeauth"
+	"chipid/card/lds"
 	"chipid/pki/trust"
 	"chipid/reader"
 	"chipid/reader/inspect"
@@ -31,8 +32,9 @@ chipid read: evidence of another challenge is rejected, and evidence without
 active authentication, which alone signs a challenge, is undetermined.
 
 Where the card was read with --plan, what that left out is not missed, and the
-report says so. The evidence says itself by which plan: --plan full demands the
-portrait whatever it says, --plan DG13 that data group.
+first line says that only part was asked for. The evidence says itself by which
+plan: --plan full demands the portrait whatever it says, --plan DG13 that data
+group. With --challenge, the evidence being a stranger's, full is the default.
 
 --export gives evidence that was not rejected out in the form that a licensed
 intermediary of C06 takes: c06 (number, EF.COM, DG1, DG2, DG13, DG14, DG15) or
@@ -51,7 +53,7 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 	out.register(cmd)
 	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
 	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
-	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for)")
+	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for; with --challenge, full)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		when, err := parseTime(at, a.now())
 		if err != nil {
@@ -72,7 +74,7 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		if err != nil {
 			return err
 		}
-		if policy.Plan, err = demanded(plan, evidence); err != nil {
+		if policy.Plan, err = demanded(plan, evidence, policy.Challenge); err != nil {
 			return err
 		}
 		if at == "" && !evidence.ReadAt.IsZero() {
@@ -84,9 +86,13 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 	return cmd
 }
 
-// demanded is the plan that evidence is held to.
-func demanded(plan string, evidence *inspect.Evidence) (reader.Plan, error) {
-	if plan == "" {
+// demanded is the plan that evidence is held to. Who drew a challenge for it has
+// it from somebody else, who would leave the portrait out by a word of his own.
+func demanded(plan string, evidence *inspect.Evidence, challenge []byte) (reader.Plan, error) {
+	switch {
+	case plan == "" && len(challenge) > 0:
+		return reader.FullPlan, nil
+	case plan == "":
 		return evidence.ReadingPlan(), nil
 	}
 	p, err := reader.ParsePlan(plan)
@@ -150,7 +156,7 @@ func (a *app) reportPage(r *inspect.Report) string {
 		inspect.Rejected:     a.say("TỪ CHỐI", "REJECTED"),
 		inspect.Undetermined: a.say("CHƯA XÁC ĐỊNH", "UNDETERMINED"),
 	}[r.Verdict]
-	fmt.Fprintf(&b, "%s\n", verdict)
+	fmt.Fprintf(&b, "%s%s\n", verdict, a.partOnly(r))
 	for _, c := range r.Deciding() {
 		fmt.Fprintf(&b, "  %s\n", printable(c.Text(a.lang)))
 	}
@@ -203,6 +209,19 @@ func (a *app) reportPage(r *inspect.Report) string {
 		fmt.Fprintf(&b, "  %s\n", a.say("xét theo thời điểm "+at, "judged for "+at))
 	}
 	return b.String()
+}
+
+// partOnly says beside the verdict that the reader did not ask for everything:
+// who sees a verdict alone takes it for one on the whole card, portrait and all.
+func (a *app) partOnly(r *inspect.Report) string {
+	if r.Plan == "" || r.Plan == reader.FullPlan.String() {
+		return ""
+	}
+	part := a.say("chỉ đọc một phần, "+r.Plan, r.Plan+" only")
+	if _, portrait := r.Files[lds.DG2.String()]; !portrait {
+		part += a.say(": không đọc ảnh", ": no portrait read")
+	}
+	return " (" + part + ")"
 }
 
 // pad fills up to a width in characters; fmt would count combining marks and
