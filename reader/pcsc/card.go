@@ -292,15 +292,44 @@ type lostError struct{ error }
 
 func (e *lostError) Unwrap() []error { return []error{e.error, reader.ErrCardLost} }
 
-// Reset resets the card and takes the transaction again: a reset ends it.
+// Reset resets the card and takes the transaction again: a reset ends it. The
+// service takes up whatever card is there at that moment. One that was put in the
+// place of the first one is lost where the service has noticed the change, and
+// another card where its answer to reset shows it; one of the same kind that was
+// changed quicker than the service looks is not told.
 func (c *Card) Reset(ctx context.Context) error {
-	_, err := c.do(ctx, "reset the card", func() ([]byte, error) {
-		if err := c.handle.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.ResetCard); err != nil {
+	const doing = "reset the card"
+	atr, err := c.do(ctx, doing, func() ([]byte, error) {
+		// To a reconnection nobody says any more that the card was taken away.
+		if _, err := c.handle.Status(); errors.Is(err, scard.ErrRemovedCard) || errors.Is(err, scard.ErrNoSmartcard) {
 			return nil, err
 		}
-		return nil, c.handle.BeginTransaction()
+		atr, err := c.again(scard.ResetCard)
+		if err == nil && !bytes.Equal(atr, c.atr) {
+			// Some cards answer a warm reset otherwise than a cold one (ISO/IEC 7816-3 §6.2).
+			atr, err = c.again(scard.UnpowerCard)
+		}
+		return atr, err
 	})
+	if err == nil && !bytes.Equal(atr, c.atr) {
+		return fmt.Errorf("%s: %w (its answer to reset is another)", doing, reader.ErrAnotherCard)
+	}
 	return err
+}
+
+// again is one reset, after which the card tells its answer to it.
+func (c *Card) again(how scard.Disposition) (atr []byte, err error) {
+	if err := c.handle.Reconnect(scard.ShareShared, scard.ProtocolAny, how); err != nil {
+		return nil, err
+	}
+	if err := c.handle.BeginTransaction(); err != nil {
+		return nil, err
+	}
+	status, err := c.handle.Status()
+	if err != nil {
+		return nil, err
+	}
+	return status.Atr, nil
 }
 
 // settling is how long the service may take to notice that a card is gone.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,9 @@ type desk struct {
 	changed  chan struct{}   // closed with each change
 	down     bool            // the service does not run
 	foreign  bool            // the card is another
+	status   error           // what Status comes to
+	warm     bool            // the card was reset last, and not powered
+	resets   func()          // what happens at each reset; nil: nothing
 	connect  func() error    // what Connect comes to; nil: a card
 	protocol scard.Protocol
 
@@ -59,8 +63,11 @@ func (d *desk) asked() []string {
 func (d *desk) atr() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.foreign {
+	switch {
+	case d.foreign:
 		return []byte{0x3B, 0x81, 0x80, 0x01, 0x80, 0x80}
+	case d.warm:
+		return []byte{0x3B, 0x00}
 	}
 	return plastic
 }
@@ -177,6 +184,9 @@ func (c deskCard) BeginTransaction() error                { return nil }
 func (c deskCard) EndTransaction(scard.Disposition) error { return nil }
 func (c deskCard) Status() (*scard.CardStatus, error) {
 	c.note("status")
+	if c.status != nil {
+		return nil, c.status
+	}
 	return &scard.CardStatus{Atr: c.atr()}, nil
 }
 
@@ -202,7 +212,15 @@ func (c deskCard) GetAttrib(id scard.Attrib) ([]byte, error) {
 	return nil, scard.ErrUnsupportedFeature
 }
 
-func (c deskCard) Reconnect(scard.ShareMode, scard.Protocol, scard.Disposition) error { return nil }
+func (c deskCard) Reconnect(_ scard.ShareMode, _ scard.Protocol, how scard.Disposition) error {
+	c.note("reconnect")
+	c.warm = c.warm && how == scard.ResetCard
+	if c.resets != nil {
+		c.resets()
+	}
+	return nil
+}
+
 func (c deskCard) Disconnect(d scard.Disposition) error {
 	c.note("disconnect")
 	return nil
@@ -406,6 +424,45 @@ func TestRejoin(t *testing.T) {
 					t.Error("a closed card came back")
 				}
 			})
+		})
+	}
+}
+
+// A reset takes up whatever card is on the reader then: one that was put there in
+// place of the first is not passed for it.
+func TestReset(t *testing.T) {
+	for name, test := range map[string]struct {
+		person func(d *desk)
+		want   error
+		resets int
+	}{
+		"the same card":                   {person: func(*desk) {}, resets: 1},
+		"changed at that moment":          {person: func(d *desk) { d.resets = func() { d.foreign = true } }, want: reader.ErrAnotherCard, resets: 2},
+		"changed before, and noticed":     {person: func(d *desk) { d.status = scard.ErrRemovedCard }, want: reader.ErrCardLost},
+		"reset by another program before": {person: func(d *desk) { d.status = scard.ErrResetCard; d.resets = func() { d.status = nil } }, resets: 1},
+		"another answer to a warm reset":  {person: func(d *desk) { d.warm = true }, resets: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk()
+			c := d.open(t, systemIdleRules())
+			test.person(d)
+			err := c.Reset(t.Context())
+			if !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+			if test.want == reader.ErrAnotherCard && (errors.Is(err, reader.ErrCardLost) || reader.CardFault(err)) {
+				t.Errorf("%v has a read go on", err)
+			}
+			resets := 0
+			for _, call := range d.asked() {
+				if strings.HasPrefix(call, "reconnect") {
+					resets++
+				}
+			}
+			if resets != test.resets {
+				t.Errorf("%d resets, want %d", resets, test.resets)
+			}
+			d.closed(t, c)
 		})
 	}
 }
