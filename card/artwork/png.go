@@ -71,12 +71,20 @@ func writePNG(w io.Writer, img image.Image) error {
 	return nil
 }
 
+// fillImage rasterises the box that a path stands in: a line of text is a small
+// part of a card, and the rasteriser's work is that of its area.
 func fillImage(img *image.RGBA, place func(point) point, c color.NRGBA, path []segment) {
-	b := img.Bounds()
-	z := vector.NewRasterizer(b.Dx(), b.Dy())
+	if len(path) == 0 {
+		return // a blank
+	}
+	box := boxOf(path, place).Intersect(img.Bounds())
+	if box.Empty() {
+		return
+	}
+	z := vector.NewRasterizer(box.Dx(), box.Dy())
 	at := func(p point) (float32, float32) {
 		p = place(p)
-		return float32(p.x), float32(p.y)
+		return float32(p.x - float64(box.Min.X)), float32(p.y - float64(box.Min.Y))
 	}
 	for i, s := range path {
 		x0, y0 := at(s.p[0])
@@ -95,5 +103,22 @@ func fillImage(img *image.RGBA, place func(point) point, c color.NRGBA, path []s
 		}
 	}
 	z.ClosePath()
-	z.Draw(img, b, image.NewUniform(c), image.Point{})
+	z.Draw(img, box, image.NewUniform(c), image.Point{})
+}
+
+// boxOf is where a path can be: a curve stays within the points that steer it.
+func boxOf(path []segment, place func(point) point) image.Rectangle {
+	left, top, right, bottom := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
+	for _, s := range path {
+		points := s.p[:1]
+		if s.op == cubeTo {
+			points = s.p[:]
+		}
+		for _, p := range points {
+			p = place(p)
+			left, right = min(left, p.x), max(right, p.x)
+			top, bottom = min(top, p.y), max(bottom, p.y)
+		}
+	}
+	return image.Rect(int(math.Floor(left)), int(math.Floor(top)), int(math.Ceil(right)), int(math.Ceil(bottom)))
 }

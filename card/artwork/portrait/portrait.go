@@ -151,22 +151,46 @@ type segment struct {
 	x2, y2, x, y float64
 }
 
+// fill rasterises the box that a path stands in: most shapes are small, and the
+// rasteriser's work is that of its area.
 func (p *painter) fill(c color.NRGBA, path []segment) {
-	b := p.img.Bounds()
-	z := vector.NewRasterizer(b.Dx(), b.Dy())
-	at := func(v float64) float32 { return float32(v * p.scale) }
+	box := p.box(path)
+	if box.Empty() {
+		return
+	}
+	z := vector.NewRasterizer(box.Dx(), box.Dy())
+	x := func(v float64) float32 { return float32(v*p.scale - float64(box.Min.X)) }
+	y := func(v float64) float32 { return float32(v*p.scale - float64(box.Min.Y)) }
 	for i, s := range path {
 		if s.move {
 			if i > 0 {
 				z.ClosePath()
 			}
-			z.MoveTo(at(s.x), at(s.y))
+			z.MoveTo(x(s.x), y(s.y))
 			continue
 		}
-		z.CubeTo(at(s.x1), at(s.y1), at(s.x2), at(s.y2), at(s.x), at(s.y))
+		z.CubeTo(x(s.x1), y(s.y1), x(s.x2), y(s.y2), x(s.x), y(s.y))
 	}
 	z.ClosePath()
-	z.Draw(p.img, b, image.NewUniform(c), image.Point{})
+	z.Draw(p.img, box, image.NewUniform(c), image.Point{})
+}
+
+// box is the part of the picture that a path can touch: a curve stays within the
+// points that steer it.
+func (p *painter) box(path []segment) image.Rectangle {
+	left, top, right, bottom := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
+	meet := func(x, y float64) {
+		left, right = min(left, x*p.scale), max(right, x*p.scale)
+		top, bottom = min(top, y*p.scale), max(bottom, y*p.scale)
+	}
+	for _, s := range path {
+		meet(s.x, s.y)
+		if !s.move {
+			meet(s.x1, s.y1)
+			meet(s.x2, s.y2)
+		}
+	}
+	return image.Rect(int(math.Floor(left)), int(math.Floor(top)), int(math.Ceil(right)), int(math.Ceil(bottom))).Intersect(p.img.Bounds())
 }
 
 // ellipse uses the usual four-curve approximation of a circle.
