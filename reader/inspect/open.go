@@ -285,6 +285,7 @@ func (r *run) closed(f lds.File) bool {
 // noWayIn says why a chip stays closed to somebody without the MRZ.
 func (r *run) noWayIn() error {
 	attempts := r.e.Access.Attempts
+	faulty := r.e.Faulty[lds.EFCardAccess.String()]
 	switch p := r.o.Passwords; {
 	case (p.PIN != "" || p.PUK != "") && len(attempts) > 0:
 		last := attempts[len(attempts)-1]
@@ -296,6 +297,8 @@ func (r *run) noWayIn() error {
 		return fmt.Errorf("%w: it keeps its files closed, and offers neither PACE nor BAC to open them with", ErrNoPassword)
 	case p.CAN == "":
 		return fmt.Errorf("%w: give the CAN (six digits on the front of the card) or the MRZ", ErrNoPassword)
+	case len(attempts) == 0 && faulty != "":
+		return fmt.Errorf("%w: EF.CardAccess, which says whether this chip takes a CAN, could not be read (%s); take the card off, put it back and try again, or give the MRZ", ErrNoPassword, faulty)
 	case len(attempts) == 0:
 		return fmt.Errorf("%w: this chip knows no CAN; give the MRZ, or document number, date of birth and date of expiry", ErrNoPassword)
 	}

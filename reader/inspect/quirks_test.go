@@ -485,6 +485,7 @@ func TestQuirkyPasswords(t *testing.T) {
 		says      string
 	}{
 		{"pace-hidden", vn, can(vn.secrets), "this chip knows no CAN; give the MRZ"},
+		{"dribbles", vn, can(vn.secrets), "whether this chip takes a CAN, could not be read"},
 		{"pace-refused", vn, can(vn.secrets), "PACE-ECDH-GM-AES-CBC-CMAC-128 did not open it"},
 		{"pace-no-parameter-id", vn, can(vn.secrets), "without domain parameters"},
 		{"bac-missing", bac, zone(bac.secrets), "neither PACE nor BAC"},
