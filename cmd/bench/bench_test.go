@@ -30,7 +30,7 @@ func TestForm(t *testing.T) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	for _, args := range [][]string{nil, {"x"}, {"pki", "x"}} {
-		if err := run(args, &out); err == nil || !strings.Contains(err.Error(), "usage: bench pki") {
+		if err := run(args, &out); err == nil || !strings.Contains(err.Error(), "usage: scripts/bench pki") {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

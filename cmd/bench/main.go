@@ -42,8 +42,17 @@ var benchmarks = []struct {
 	{"read", read},
 }
 
+// errUsage says that the arguments are wrong.
+var errUsage = errors.New("usage")
+
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
+	switch err := run(os.Args[1:], os.Stdout); {
+	case errors.Is(err, errUsage) && slices.ContainsFunc(os.Args[1:], func(s string) bool { return s == "-h" || s == "--help" }):
+		fmt.Println(err)
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -64,7 +73,7 @@ func run(args []string, out io.Writer) error {
 		}
 		return print(out, rows, asJSON)
 	}
-	return errors.New("usage: bench " + strings.Join(names, "|") + " [--json]")
+	return fmt.Errorf("%w: scripts/bench %s [--json]", errUsage, strings.Join(names, "|"))
 }
 
 func print(out io.Writer, rows []row, asJSON bool) error {

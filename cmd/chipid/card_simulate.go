@@ -64,7 +64,7 @@ the command ends. By what users of readers complain about:
 		for _, name := range quirks {
 			h, err := chip.HabitByName(name)
 			if err != nil {
-				return usageErrorf("--quirk: %v", err)
+				return usageErrorf("there is no quirk %q: %s --quirks lists them", name, cmd.CommandPath())
 			}
 			habits = append(habits, h)
 		}

@@ -74,6 +74,8 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Println(errUsage)
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -100,7 +102,11 @@ func parse(args []string) (settings, error) {
 	flags.BoolVar(&s.json, "json", false, "")
 	flags.BoolVar(&s.sample, "sample", false, "")
 	flags.IntVar(&s.workers, "workers", runtime.GOMAXPROCS(0), "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 2 || s.workers < 1 {
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return s, err
+	}
+	if err != nil || flags.NArg() > 2 || s.workers < 1 {
 		return s, errUsage
 	}
 	rest := flags.Args()
