@@ -30,7 +30,7 @@ import (
 	"chipid/reader/inspect"
 )
 
-// Aims of issue B.
+// What the figures are held to (docs/benchmarks.md), and what the cards are.
 const (
 	aimExtended  = 1.15 // × bound, at 424 kbit/s
 	aimShort     = 1.35
