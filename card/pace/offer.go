@@ -73,6 +73,27 @@ func explicit(sets []lds.PACEDomainParameterInfo, info lds.PACEInfo) []byte {
 // Name is the protocol's name, such as PACE-ECDH-GM-AES-CBC-CMAC-128.
 func (o Offer) Name() string { return o.Info.Name() }
 
+// Weak tells whether the offer is over the standardised domain parameters that
+// give less than 112 bits of security (NIST SP 800-57 part 1, table 2): the group
+// of 1024 bits and the curves of 192. They are the standard's, and so are taken, if
+// there is nothing better; a card's own of that strength are not: see explicit.go.
+func (o Offer) Weak() bool {
+	if o.Explicit != nil || !o.Info.HasParameterID {
+		return false
+	}
+	switch o.Info.ParameterID { // Doc 9303-11 §9.5.1
+	case modp1024, nistP192, brainpoolP192r1:
+		return true
+	}
+	return false
+}
+
+const (
+	modp1024        = 0
+	nistP192        = 8
+	brainpoolP192r1 = 9
+)
+
 // Supported tells whether NewTerminal and NewChip take this offer, and if not,
 // why: an error that wraps ErrUnsupported.
 func (o Offer) Supported() error {

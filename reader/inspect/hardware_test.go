@@ -182,7 +182,8 @@ func TestProtocolsThroughPCSC(t *testing.T) {
 			})
 		}
 		t.Run("wrong CAN", func(t *testing.T) {
-			c.slot.put(card(t, vn.doc, vn.secrets))
+			c.remove() // a reset takes no card for the first one that was put there unnoticed
+			c.plug(card(t, vn.doc, vn.secrets))
 			line := c.connect()
 			defer line.Close()
 			left := 0

@@ -36,6 +36,10 @@
 // A transcript of chip authentication convinces the one who took part in it,
 // and whoever trusts that station: it holds the terminal's ephemeral key, as
 // it must to be checked again, and with that key anybody could have written
-// it. A signature of active authentication convinces everybody, but says only
-// that the chip was asked about this challenge by somebody.
+// it. The transcript of PACE's chip authentication mapping is worth the same, and
+// is about the key in EF.CardSecurity, which nothing ties to EF.SOD but the state
+// that signed both: whoever does not trust the station cannot tell that it is not
+// one card's proof beside another's files. A signature of active authentication
+// convinces everybody, but says only that the chip was asked about this challenge
+// by somebody.
 package inspect

@@ -66,10 +66,9 @@ func (r *run) inMasterFile(ctx context.Context) (bool, error) {
 	return true, r.keep(lds.EFATRInfo, raw, nil)
 }
 
-// access opens the chip and selects the application. Offers of PACE are tried
-// in the order of EF.CardAccess, but that the chip authentication mapping comes
-// first. Only one thing ends the search at once: a
-// wrong password, since every further try with it counts against the holder.
+// access opens the chip and selects the application. Offers of PACE are tried in
+// the order of paceOffers. Only one thing ends the search at once: a wrong
+// password, since every further try with it counts against the holder.
 func (r *run) access(ctx context.Context) error {
 	offers, err := r.paceOffers()
 	if err != nil {
@@ -120,7 +119,7 @@ func (r *run) access(ctx context.Context) error {
 			// lengths: no reason to fall back.
 			r.reopened++
 			r.s.ForgetExtended()
-			if err := r.s.Restart(ctx); err != nil {
+			if err := r.restart(ctx); err != nil {
 				return err
 			}
 			err = open(ctx)
@@ -137,7 +136,7 @@ func (r *run) access(ctx context.Context) error {
 		if errors.Is(err, reader.ErrTried) {
 			tries++
 		}
-		if err := r.s.Restart(ctx); err != nil {
+		if err := r.restart(ctx); err != nil {
 			return err
 		}
 	}
@@ -188,6 +187,11 @@ func (r *run) opened(protocol, password string, open func(context.Context) error
 // maxOffers is how many offers of PACE are tried.
 const maxOffers = 8
 
+// paceOffers lists the offers of EF.CardAccess, in its order but for three things.
+// Nobody has signed the file, and whoever answers for a chip could put the weakest
+// first: weak parameters come after all others. Among equals, the chip
+// authentication mapping comes first, which proves the chip in passing, and 3DES
+// after AES.
 func (r *run) paceOffers() ([]pace.Offer, error) {
 	raw, ok := r.e.Files[lds.EFCardAccess.String()]
 	if !ok {
@@ -198,16 +202,21 @@ func (r *run) paceOffers() ([]pace.Offer, error) {
 		return nil, err
 	}
 	offers := pace.Offers(infos)
-	offers = offers[:min(len(offers), maxOffers)]
-	// One that proves the chip in passing first.
-	proves := func(o pace.Offer) int {
-		if o.Info.Mapping() == lds.ChipAuthenticationMapping {
-			return 0
+	behind := func(o pace.Offer) (rank int) {
+		if o.Weak() {
+			rank += 4
 		}
-		return 1
+		if o.Info.Mapping() != lds.ChipAuthenticationMapping {
+			rank += 2
+		}
+		if o.Info.Cipher() == iso7816.TripleDES {
+			rank++
+		}
+		return rank
 	}
-	slices.SortStableFunc(offers, func(a, b pace.Offer) int { return proves(a) - proves(b) })
-	return offers, nil
+	// All are put in order, so that many weak ones do not crowd the others out.
+	slices.SortStableFunc(offers, func(a, b pace.Offer) int { return behind(a) - behind(b) })
+	return offers[:min(len(offers), maxOffers)], nil
 }
 
 // basicAccess opens the chip by BAC, or finds it open.

@@ -45,6 +45,18 @@ func (r *run) pace(ctx context.Context, offer pace.Offer, password pace.Password
 	return r.s.PACE(ctx, offer, password)
 }
 
+// restart brings the card back to where it can be opened anew. The reset that does
+// it takes up whatever card is on the reader then: before a PIN or PUK is given to
+// it, of which that one may have few tries left, it shows the EF.CardAccess of
+// before. The transport compares what it can see itself (reader/pcsc: that a card
+// was taken away, the answer to reset).
+func (r *run) restart(ctx context.Context) error {
+	if err := r.s.Restart(ctx); err != nil || r.o.Passwords.PIN == "" && r.o.Passwords.PUK == "" {
+		return err
+	}
+	return r.sameCardAccess(ctx)
+}
+
 // Unblock opens a chip with the PUK of the options and gives its PIN the tries
 // back that wrong ones have used up. Nothing is read, and the application stays
 // unselected: the passwords are the card's.
@@ -83,7 +95,7 @@ func (r *run) unblock(ctx context.Context, puk pace.Password) error {
 			return err
 		}
 		failed = fmt.Errorf("%w: %w", ErrNoPassword, err)
-		if err := r.s.Restart(ctx); err != nil {
+		if err := r.restart(ctx); err != nil {
 			return err
 		}
 	}

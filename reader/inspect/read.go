@@ -344,7 +344,7 @@ var errShut = errors.New("open the chip again")
 // reopen starts over on a chip whose channel is dead, the way that it was
 // opened before.
 func (r *run) reopen(ctx context.Context, proveAgain bool) error {
-	if err := r.s.Restart(ctx); err != nil {
+	if err := r.restart(ctx); err != nil {
 		return err
 	}
 	open := r.open

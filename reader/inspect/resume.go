@@ -138,18 +138,14 @@ var errNotProved = errors.New("it does not prove the key that the first one prov
 // and lets it prove that it is that one.
 func (r *run) sameChip(ctx context.Context, by prover, record *Resumption) error {
 	// Before a password is spent on it: each wrong one counts.
-	raw, err := r.s.ReadFile(ctx, lds.EFCardAccess)
-	if err != nil && !reader.CardFault(err) {
+	if err := r.sameCardAccess(ctx); err != nil {
 		return err
 	}
-	if before, ok := r.e.Files[lds.EFCardAccess.String()]; ok != (err == nil) || !bytes.Equal(before, raw) && ok {
-		return fmt.Errorf("%w (its EF.CardAccess is another)", reader.ErrAnotherCard)
+	open := r.open
+	if open == nil {
+		open = r.s.SelectApplication
 	}
-	if r.open == nil {
-		err = r.s.SelectApplication(ctx)
-	} else {
-		err = r.open(ctx)
-	}
+	err := open(ctx)
 	if err == nil {
 		err = by(ctx, record)
 	}
@@ -165,6 +161,19 @@ func (r *run) sameChip(ctx context.Context, by prover, record *Resumption) error
 	}
 	if r.granted {
 		return r.terminalAuthentication(ctx)
+	}
+	return nil
+}
+
+// sameCardAccess holds what the card shows to everybody against what it showed
+// before. A card of the same kind shows the same.
+func (r *run) sameCardAccess(ctx context.Context) error {
+	raw, err := r.s.ReadFile(ctx, lds.EFCardAccess)
+	if err != nil && !reader.CardFault(err) {
+		return err
+	}
+	if before, ok := r.e.Files[lds.EFCardAccess.String()]; ok != (err == nil) || !bytes.Equal(before, raw) && ok {
+		return fmt.Errorf("%w (its EF.CardAccess is another)", reader.ErrAnotherCard)
 	}
 	return nil
 }
