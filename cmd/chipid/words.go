@@ -23,6 +23,7 @@ import (
 	"chipid/reader"
 	"chipid/reader/bureau"
 	"chipid/reader/inspect"
+	"chipid/reader/kinds"
 	"chipid/reader/pcsc"
 )
 
@@ -224,6 +225,7 @@ func vietnamese() []func(error) string {
 			return fmt.Sprintf("dạng %s cần %s mà lần đọc này không có: hãy đọc lại toàn bộ thẻ", e.Form, strings.ReplaceAll(strings.Join(e.Missing, ", "), inspect.MissingSignature, "chữ ký xác thực chủ động"))
 		}),
 		is(inspect.ErrEvidence, "đây không phải bằng chứng do chipid read --out ghi, hoặc tệp đã hỏng: hãy chọn tệp khác"),
+		is(kinds.ErrForeign, "tệp đã chọn chứa dữ liệu khác nên không bị ghi đè: hãy chọn tệp khác hoặc xóa nó"),
 		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),
 		as(func(e *reader.NoSuchPasswordError) string {
 			return "thẻ này không có " + passwordVI(e.Password)

@@ -23,6 +23,7 @@
 package kinds
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -91,17 +92,23 @@ type kind struct {
 	SelectForm   int  `json:"selectForm,omitempty"`
 }
 
+// ErrForeign says that a file is none of ours. It is not written over: somebody
+// named it by mistake.
+var ErrForeign = errors.New("the file holds something else than what kinds of cards take")
+
 // Open opens the store in a file, which need not be there. The error is that of
-// a file that cannot be read; one that holds no store is no error.
+// a file that cannot be read, or that is somebody else's (ErrForeign); a store
+// that is damaged is no error, and begins anew.
 func Open(path string, rand io.Reader, now func() time.Time) (*Store, error) {
 	s := &Store{path: path, now: now}
 	raw, err := durable.ReadFile(path, maxFile)
-	var large *durable.TooLargeError
 	switch {
 	case err == nil && s.parse(raw):
 		return s, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &large):
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read what kinds of chips are known: %w", err)
+	case len(raw) > 0 && !bytes.Contains(raw[:min(len(raw), 64)], []byte(format)):
+		return nil, fmt.Errorf("%s: %w: name another, or delete it", path, ErrForeign)
 	}
 	key := make([]byte, keySize)
 	if _, err := io.ReadFull(rand, key); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"chipid/pki/durable"
 	"chipid/reader"
 )
 
@@ -133,7 +134,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// What is no store is replaced; what cannot be read is said.
+// A damaged store is replaced; what cannot be read, or is none of ours, is said and
+// stays as it is.
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "kinds.json")
@@ -145,9 +147,8 @@ func TestDamagedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, raw := range map[string][]byte{
-		"empty": nil, "noise": {0xFF, 0x00}, "cut": sound[:len(sound)/2], "large": bytes.Repeat([]byte(" "), maxFile+1),
+		"empty": nil, "cut": sound[:len(sound)/2],
 		"another version": bytes.Replace(sound, []byte(`"version": 1`), []byte(`"version": 2`), 1),
-		"another format":  bytes.Replace(sound, []byte("chipid-kinds"), []byte("somebody's"), 1),
 		"a huge length":   bytes.Replace(sound, []byte("32765"), []byte("99999999"), 1),
 		"no day":          bytes.Replace(sound, []byte("2026-11-22"), []byte("yesterday"), 1),
 		"no key":          bytes.Replace(sound, []byte(s.content.Key), nil, 1),
@@ -163,6 +164,21 @@ func TestDamagedFiles(t *testing.T) {
 		save(t, s)
 		if l, ok := open(t, path, now).Recall(atr); !ok || l != large {
 			t.Errorf("%s: not replaced", name)
+		}
+	}
+	for name, raw := range map[string][]byte{
+		"noise": {0xFF, 0x00}, "large": bytes.Repeat([]byte(" "), maxFile+1), "evidence": []byte("\xA7fformat"),
+		"another format": bytes.Replace(sound, []byte("chipid-kinds"), []byte("somebody's"), 1),
+	} {
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(path, rand.Reader, time.Now)
+		if !errors.Is(err, ErrForeign) && !errors.As(err, new(*durable.TooLargeError)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, raw) {
+			t.Errorf("%s: changed (%v)", name, err)
 		}
 	}
 	if _, err := Open(dir, rand.Reader, time.Now); err == nil {
