@@ -71,6 +71,9 @@ the command ends. By what users of readers complain about:
 		if err := tracing.checkFile(a); err != nil {
 			return err
 		}
+		if address != "" && cmd.Flags().Changed("slot") {
+			return usageErrorf("give either --slot or --address, not both")
+		}
 		if address == "" {
 			var err error
 			if address, err = vpcd.Address(slot); err != nil {
