@@ -83,6 +83,28 @@ func usageErrorf(format string, args ...any) error {
 	return &exitCode{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
+// output is standard output, which remembers that something could not be written:
+// a verdict that nobody can read is no work done.
+type output struct {
+	w      io.Writer
+	failed error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.failed == nil {
+		o.failed = err
+	}
+	return n, err
+}
+
+// told says that a command ended with nothing more to tell: well, or with a
+// verdict that it has told.
+func told(err error) bool {
+	var coded *exitCode
+	return err == nil || errors.As(err, &coded) && coded.err == nil
+}
+
 // mistyped is wrong usage by what stands on the card: what a clerk types, told in
 // his language.
 func (a *app) mistyped(vi, en string) error {
@@ -90,12 +112,17 @@ func (a *app) mistyped(vi, en string) error {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	out := &output{w: a.out}
+	a.out = out
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
+	if out.failed != nil && told(err) {
+		err = a.withFailure(err, out.failed)
+	}
 	if err == nil {
 		return exitDone
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -44,3 +46,19 @@ func TestFailureBesideAReport(t *testing.T) {
 		t.Errorf("after a rejection: %v", err)
 	}
 }
+
+// Output that cannot be written, as into a file on a full disk, is no work done,
+// and said once.
+func TestOutputThatIsLost(t *testing.T) {
+	for _, args := range [][]string{{"card", "simulate", "--quirks"}, {"card", "simulate", "--quirks", "--json"}} {
+		var said strings.Builder
+		a := &app{out: fullDisk{}, err: &said, lang: "en"}
+		if code := a.run(context.Background(), args); code != exitFailed || strings.Count(said.String(), "nothing fits") != 1 {
+			t.Errorf("%v: exit code %d, %q", args, code, said.String())
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("nothing fits") }
