@@ -93,6 +93,9 @@ func document(t testing.TB, w wants) (*lds.Document, perso.Secrets) {
 		CAN: can, Habits: w.habits, ActiveAuthentication: w.aa, KeyID: w.keyID,
 	}
 	var infos lds.SecurityInfos
+	if access, err := lds.DecodeCardAccess(w.access); err == nil {
+		infos.PACE = access.PACE
+	}
 	if w.caCipher != 0 {
 		key, err := curve.GenerateKey(curve.BrainpoolP256r1(), seeded("CA key"))
 		if err != nil {

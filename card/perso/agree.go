@@ -31,6 +31,9 @@ func agree(doc *lds.Document, secrets Secrets) (hash byte, err error) {
 	if err := agreeChipAuthentication(infos, access, secrets); err != nil {
 		return 0, err
 	}
+	if err := agreeMapping(infos, access); err != nil {
+		return 0, err
+	}
 	if err := agreeActiveAuthentication(doc, secrets); err != nil {
 		return 0, err
 	}
@@ -104,6 +107,21 @@ func agreeChipAuthentication(infos, access lds.SecurityInfos, secrets Secrets) e
 	for _, info := range access.PACE {
 		if info.Mapping() == lds.ChipAuthenticationMapping && !slices.ContainsFunc(keys, func(k ChipKey) bool { return mapsWith(k, lds.SecurityInfos{PACE: []lds.PACEInfo{info}}) }) {
 			return fmt.Errorf("%w: EF.CardAccess promises %s and the secrets have no key with its number", ErrUnfit, info.Name())
+		}
+	}
+	return nil
+}
+
+// agreeMapping wants each offer of the chip authentication mapping once more in
+// DG14, as Doc 9303-11 §9.2.8 has all of EF.CardAccess there. The mapping may be the only proof of the
+// chip, and EF.CardAccess is unsigned: a copy would leave the offer out, and look
+// like a document that proves nothing.
+func agreeMapping(infos, access lds.SecurityInfos) error {
+	for _, info := range access.PACE {
+		if info.Mapping() == lds.ChipAuthenticationMapping && !slices.ContainsFunc(infos.PACE, func(i lds.PACEInfo) bool {
+			return i.Protocol.Equal(info.Protocol) && i.HasParameterID == info.HasParameterID && i.ParameterID == info.ParameterID
+		}) {
+			return fmt.Errorf("%w: EF.CardAccess offers %s and the signed DG14 does not repeat it, so that a copy could hide it", ErrUnfit, info.Name())
 		}
 	}
 	return nil

@@ -188,22 +188,32 @@ func TestUnfit(t *testing.T) {
 		spoil func(*lds.Document, *perso.Secrets)
 		want  string
 	}{
-		"no DG1":                {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG1) }, "no DG1"},
-		"no SOD":                {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.EFSOD) }, "no EF_SOD"},
-		"empty file":            {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG13, nil) }, "DG13 has 0 octets"},
-		"huge file":             {perso.JMRTD, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG2, make([]byte, 40_000)) }, "DG2 has 40000 octets"},
-		"another MRZ":           {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.DocumentNumber = "D23145891" }, "document number"},
-		"another birth":         {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.DateOfBirth = "740813" }, "date of birth"},
-		"no MRZ":                {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { *s = perso.Secrets{} }, "document number"},
-		"another CA key":        {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ChipAuthentication = other }, "chip authentication is not one of DG14's"},
-		"another CA key id":     {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.KeyID = big.NewInt(1) }, "chip authentication is not one of DG14's"},
-		"no CA key":             {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ChipAuthentication = nil }, "promises chip authentication"},
-		"another AA key":        {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ActiveAuthentication = other }, "not DG15's"},
-		"no AA key":             {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ActiveAuthentication = nil }, "promises active authentication"},
-		"no DG15":               {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG15) }, "no DG15"},
-		"no DG14":               {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG14) }, "not one of DG14's"},
-		"damaged DG14":          {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG14, []byte{0x6E, 0x01, 0x31}) }, "DG14"},
-		"damaged DG1":           {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG1, []byte{0x61, 0x01, 0x5F}) }, "DG1"},
+		"no DG1":            {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG1) }, "no DG1"},
+		"no SOD":            {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.EFSOD) }, "no EF_SOD"},
+		"empty file":        {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG13, nil) }, "DG13 has 0 octets"},
+		"huge file":         {perso.JMRTD, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG2, make([]byte, 40_000)) }, "DG2 has 40000 octets"},
+		"another MRZ":       {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.DocumentNumber = "D23145891" }, "document number"},
+		"another birth":     {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.DateOfBirth = "740813" }, "date of birth"},
+		"no MRZ":            {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { *s = perso.Secrets{} }, "document number"},
+		"another CA key":    {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ChipAuthentication = other }, "chip authentication is not one of DG14's"},
+		"another CA key id": {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.KeyID = big.NewInt(1) }, "chip authentication is not one of DG14's"},
+		"no CA key":         {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ChipAuthentication = nil }, "promises chip authentication"},
+		"another AA key":    {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ActiveAuthentication = other }, "not DG15's"},
+		"no AA key":         {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { s.ActiveAuthentication = nil }, "promises active authentication"},
+		"no DG15":           {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG15) }, "no DG15"},
+		"no DG14":           {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Delete(lds.DG14) }, "not one of DG14's"},
+		"damaged DG14":      {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG14, []byte{0x6E, 0x01, 0x31}) }, "DG14"},
+		"damaged DG1":       {perso.ChipID, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.DG1, []byte{0x61, 0x01, 0x5F}) }, "DG1"},
+		"a CAM that DG14 lacks": {perso.ChipID, func(d *lds.Document, s *perso.Secrets) {
+			access, err := lds.EncodeCardAccess(lds.SecurityInfos{PACE: []lds.PACEInfo{{
+				Protocol: lds.OIDPACE(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128), Version: 2, ParameterID: 12, HasParameterID: true,
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Set(lds.EFCardAccess, access)
+			s.Keys = []perso.ChipKey{{Private: other, ID: big.NewInt(12)}}
+		}, "does not repeat it"},
 		"no kind":               {"eggshell", func(d *lds.Document, s *perso.Secrets) {}, "eggshell"},
 		"ECDSA for JMRTD":       {perso.JMRTD, func(d *lds.Document, s *perso.Secrets) {}, "RSA only"},
 		"master file for JMRTD": {perso.JMRTD, func(d *lds.Document, s *perso.Secrets) { d.Set(lds.EFCardAccess, []byte{0x31, 0x00}) }, "no master file"},
