@@ -39,7 +39,8 @@ group. With --challenge, the evidence being a stranger's, full is the default.
 --export gives evidence that was not rejected out in the form that a licensed
 intermediary of C06 takes: c06 (number, EF.COM, DG1, DG2, DG13, DG14, DG15) or
 c06-aa (EF.SOD, DG1, DG2, DG13, DG14, the signature of active authentication with
-challenge, key and algorithm), each as JSON; or, of any evidence, its files.
+challenge, key and algorithm), each as JSON and of a chip that was read; or, of
+any evidence, its files.
 
 Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		Example: `  chipid verify EVIDENCE/evidence.cbor --trust PKI/trust

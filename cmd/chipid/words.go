@@ -224,6 +224,7 @@ func vietnamese() []func(error) string {
 		as(func(e *inspect.IncompleteError) string {
 			return fmt.Sprintf("dạng %s cần %s mà lần đọc này không có: hãy đọc lại toàn bộ thẻ", e.Form, strings.ReplaceAll(strings.Join(e.Missing, ", "), inspect.MissingSignature, "chữ ký xác thực chủ động"))
 		}),
+		is(inspect.ErrNoChipRead, "chưa đọc chip nào, chỉ có các tệp: hãy đọc thẻ bằng chipid read --out rồi xuất từ đó"),
 		is(inspect.ErrEvidence, "đây không phải bằng chứng do chipid read --out ghi, hoặc tệp đã hỏng: hãy chọn tệp khác"),
 		is(kinds.ErrForeign, "tệp đã chọn chứa dữ liệu khác nên không bị ghi đè: hãy chọn tệp khác hoặc xóa nó"),
 		is(inspect.ErrBlank, "thẻ này là thẻ trắng: chưa có gì được ghi lên"),

@@ -69,6 +69,7 @@ func TestErrorsInVietnamese(t *testing.T) {
 		{&durable.TooLargeError{Path: "big.jpg", Limit: 8 << 20}, []string{"big.jpg", "lớn hơn 8 MiB"}},
 		{&durable.NotFileError{Path: "PIPE", Type: fs.ModeNamedPipe}, []string{"PIPE", "không phải là một tệp"}},
 		{&inspect.IncompleteError{Form: inspect.FormC06, Missing: []string{"EF_COM"}}, []string{"dạng c06 cần EF_COM"}},
+		{inspect.ErrNoChipRead, []string{"chưa đọc chip nào"}},
 		{inspect.ErrBlank, []string{"thẻ trắng"}},
 		{inspect.ErrNoPassword, []string{"số CAN", "MRZ"}},
 		{keystore.ErrWrongPassphrase, []string{"sai mật khẩu"}},

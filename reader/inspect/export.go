@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,6 +51,10 @@ func (e *IncompleteError) Error() string {
 	return fmt.Sprintf("the form %s needs %s, which this evidence does not have: read the card again, all of it", e.Form, strings.Join(e.Missing, ", "))
 }
 
+// ErrNoChipRead says that evidence is of files alone: somebody may have copied them
+// from anywhere, and the forms of C06 tell a registry that a card was there.
+var ErrNoChipRead = errors.New("no chip was read, there are only its files: read the card with chipid read --out and export that")
+
 // MissingSignature is what a piece is called that is no file.
 const MissingSignature = "the signature of active authentication"
 
@@ -76,7 +81,8 @@ type c06AA struct {
 	Algorithm string `json:"aaAlgorithm"` // as activeauth.Algorithm names it
 }
 
-// Export gives evidence in one of the forms of C06, as JSON. It is personal data.
+// Export gives evidence in one of the forms of C06, as JSON. It is personal data,
+// and of a chip that was read: see ErrNoChipRead.
 // at is the day by which the two digits of a year get their century.
 func Export(e *Evidence, form Form, at time.Time) ([]byte, error) {
 	doc := e.Document()
@@ -103,6 +109,9 @@ func Export(e *Evidence, form Form, at time.Time) ([]byte, error) {
 		}
 	default:
 		return nil, fmt.Errorf("export the evidence: %q is no form that one file holds", form)
+	}
+	if e.Origin != OriginChip {
+		return nil, fmt.Errorf("export the evidence as %s: %w", form, ErrNoChipRead)
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("export the evidence: %w", &IncompleteError{form, missing})

@@ -91,6 +91,13 @@ func TestExportC06(t *testing.T) {
 		}
 	}
 
+	// Files alone, be they all of them, show no card.
+	for _, form := range []inspect.Form{inspect.FormC06, inspect.FormC06AA} {
+		files := inspect.EvidenceFromFiles(e.Document())
+		if raw, err := inspect.Export(files, form, now); !errors.Is(err, inspect.ErrNoChipRead) || raw != nil {
+			t.Errorf("%s of files alone: %v", form, err)
+		}
+	}
 	// What is not there is named, all of it.
 	var incomplete *inspect.IncompleteError
 	less := roundTrip(t, e)
