@@ -270,8 +270,8 @@ func fuzz(ctx context.Context, t target, binary, cache string, time time.Duratio
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
-	if err != nil {
-		r.Finding = strings.TrimSpace(rest)
+	if rest = strings.TrimSpace(rest); err != nil && !timeUp.MatchString(rest) {
+		r.Finding = rest
 		if m := regexp.MustCompile(`(?:go test -run=|seed corpus entry: )(\S+)`).FindStringSubmatch(rest); m != nil {
 			r.Again = "go test -run=" + m[1] + " ./" + t.Package
 		}
@@ -279,6 +279,10 @@ func fuzz(ctx context.Context, t target, binary, cache string, time time.Duratio
 	}
 	return r, nil
 }
+
+// timeUp is all that is said where the time ends while Go's fuzzer waits for one
+// of its workers: it calls that a failure, and has no input that failed.
+var timeUp = regexp.MustCompile(`^--- FAIL: \S+ \([0-9.]+s\)\n\s+context deadline exceeded\nFAIL$`)
 
 // The fuzzer's own account: "fuzz: elapsed: 3s, execs: 130104 (43360/sec), new
 // interesting: 19 (total: 62)".

@@ -26,6 +26,21 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// The end of the time is no finding, and what comes with an input is one.
+func TestTimeUp(t *testing.T) {
+	const end = "--- FAIL: FuzzParameters (4.79s)\n    context deadline exceeded\nFAIL"
+	for said, want := range map[string]bool{
+		end: true,
+		"--- FAIL: FuzzX (0.03s)\n    --- FAIL: FuzzX (0.00s)\n        x_test.go:9: context deadline exceeded\n    \n    Failing input written to testdata/fuzz/FuzzX/1\nFAIL": false,
+		"--- FAIL: FuzzX (4.00s)\n    fuzzing process hung or terminated unexpectedly\nFAIL":                                                                                   false,
+		"panic: x\n" + end: false, "": false,
+	} {
+		if timeUp.MatchString(said) != want {
+			t.Errorf("%v of %s", !want, said)
+		}
+	}
+}
+
 // A module of two packages, in which the second target fails: the run tells
 // it, and does not come to the third.
 func TestStopsAtTheFirstFinding(t *testing.T) {
