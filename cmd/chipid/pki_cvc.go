@@ -57,7 +57,11 @@ func (f *cvFlags) options() (o authority.CVOptions, err error) {
 	return o, nil
 }
 
+// readRequest gives the request of --request, nil without that flag.
 func (f *cvFlags) readRequest() (*cvc.Request, error) {
+	if f.request == "" {
+		return nil, nil
+	}
 	raw, err := durable.ReadFile(f.request, maxPKIFile)
 	if err != nil {
 		return nil, err
@@ -214,11 +218,9 @@ whose certificate it takes, and --certificate takes in what that state answers.`
 				return fmt.Errorf("%s: %w", path, err)
 			}
 		}
-		var q *cvc.Request
-		if f.request != "" {
-			if q, err = f.readRequest(); err != nil {
-				return err
-			}
+		q, err := f.readRequest()
+		if err != nil {
+			return err
 		}
 		auth, err := a.openAuthority(*f.dir)
 		if err != nil {
@@ -300,11 +302,9 @@ all that helps when a terminal is stolen, since chips know no revocation.
 			return err
 		}
 		o.Verifier = cvc.Reference(f.verify)
-		var q *cvc.Request
-		if f.request != "" {
-			if q, err = f.readRequest(); err != nil {
-				return err
-			}
+		q, err := f.readRequest()
+		if err != nil {
+			return err
 		}
 		auth, err := a.openAuthority(*f.dir)
 		if err != nil {

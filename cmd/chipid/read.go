@@ -13,6 +13,7 @@ import (
 
 	"chipid/card/mrz"
 	"chipid/card/national"
+	"chipid/card/pace"
 	"chipid/pki/durable"
 	"chipid/pki/trust"
 	"chipid/reader"
@@ -280,7 +281,7 @@ func (f *readFlags) passwords(a *app) (inspect.Passwords, error) {
 		}
 		p.CAN = vn.CAN(national.Person{Number: f.id})
 	}
-	if p.CAN != "" && (len(p.CAN) != 6 || strings.Trim(p.CAN, "0123456789") != "") {
+	if _, err := pace.CANPassword(p.CAN); p.CAN != "" && err != nil {
 		return p, a.mistyped("số CAN có sáu chữ số", "a CAN has six digits")
 	}
 	byFields := f.document != "" || f.birth != "" || f.expiry != ""
