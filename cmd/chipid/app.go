@@ -53,6 +53,7 @@ type app struct {
 	typeTwice      bool // a passphrase at the prompt, so that no slip of a finger seals new keys for ever
 	cachedPass     []byte
 	cachedSealer   *keystore.Sealer
+	keyboard       *term.Terminal // set by the first question at it
 }
 
 func newApp() *app {
@@ -246,32 +247,45 @@ func (a *app) readPassphrase() ([]byte, error) {
 		"keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal"))
 }
 
+// prompt asks at the terminal for what must not be seen there.
 func (a *app) prompt(terminal *os.File, question string) ([]byte, error) {
-	fd := int(terminal.Fd())
-	state, err := term.GetState(fd)
-	if err != nil {
-		return nil, fmt.Errorf("read the passphrase: %w", err)
-	}
 	// Signals end the context of a command; nothing would wake the terminal.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupted)
-	fmt.Fprint(a.err, question)
-	defer fmt.Fprintln(a.err)
+	// The terminal is changed and put back here only: were it the reader that
+	// silences it, an early interrupt would come before, and be undone by it.
+	fd := int(terminal.Fd())
+	state, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	restore := func() error { return term.Restore(fd, state) }
+	if a.keyboard == nil { // one for all questions: what is typed ahead stays in it
+		a.keyboard = term.NewTerminal(struct {
+			io.Reader
+			io.Writer
+		}{terminal, a.err}, "")
+	}
 	type answer struct {
-		pass []byte
+		pass string
 		err  error
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		pass, err := term.ReadPassword(fd)
+		pass, err := a.keyboard.ReadPassword(question)
 		answered <- answer{pass, err}
 	}()
 	select {
 	case got := <-answered:
-		return got.pass, got.err
+		if got.err == io.EOF { // Ctrl-C, Ctrl-D: a raw terminal makes no signal of them
+			got.err = context.Canceled
+			fmt.Fprint(a.err, "\r\n")
+		}
+		return []byte(got.pass), errors.Join(got.err, restore())
 	case <-interrupted:
-		return nil, errors.Join(context.Canceled, term.Restore(fd, state))
+		fmt.Fprint(a.err, "\r\n")
+		return nil, errors.Join(context.Canceled, restore())
 	}
 }
 

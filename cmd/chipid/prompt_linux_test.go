@@ -14,43 +14,65 @@ import (
 	"golang.org/x/term"
 )
 
-// TestInterruptAtPrompt: Ctrl-C at the question for a passphrase ends the
-// command and leaves a terminal that echoes.
+// TestInterruptAtPrompt: Ctrl-C at the question for a passphrase, typed there
+// or sent by another process at any moment, ends the command and leaves a
+// terminal that echoes.
 func TestInterruptAtPrompt(t *testing.T) {
 	t.Setenv("CHIPID_PASSPHRASE", "")
-	terminal, _ := openTerminal(t)
-	before, err := term.GetState(int(terminal.Fd()))
-	if err != nil {
-		t.Fatal(err)
+	for name, interrupt := range map[string]func(keyboard *os.File) error{
+		"signal": func(*os.File) error { return syscall.Kill(os.Getpid(), syscall.SIGINT) },
+		"Ctrl-C": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{3}); return err },
+		"Ctrl-D": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{4}); return err },
+	} {
+		for range 20 { // the moment is chance
+			terminal, keyboard := openTerminal(t)
+			before, err := term.GetState(int(terminal.Fd()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := newApp()
+			a.in = terminal
+			asked, questions := io.Pipe()
+			a.err = questions
+			done := make(chan error, 1)
+			go func() {
+				_, err := a.passphrase()
+				done <- err
+			}()
+			question := make([]byte, len("Passphrase: "))
+			if _, err := io.ReadFull(asked, question); err != nil {
+				t.Fatal(err)
+			}
+			go io.Copy(io.Discard, asked)
+			if err := interrupt(keyboard); err != nil {
+				t.Fatal(err)
+			}
+			got := <-done
+			if text := a.plain(t.Context(), got); text != "interrupted" {
+				t.Errorf("%s: the command ended with %q", name, text)
+			}
+			after, err := term.GetState(int(terminal.Fd()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *before != *after {
+				t.Fatalf("%s: the terminal was left as the prompt made it", name)
+			}
+		}
 	}
+}
+
+// TestTypedAhead: both answers may be typed before the second question.
+func TestTypedAhead(t *testing.T) {
+	t.Setenv("CHIPID_PASSPHRASE", "")
+	terminal, keyboard := openTerminal(t)
 	a := newApp()
-	a.in = terminal
-	asked, questions := io.Pipe()
-	a.err = questions
-	done := make(chan error, 1)
-	go func() {
-		_, err := a.passphrase()
-		done <- err
-		questions.Close()
-	}()
-	question := make([]byte, len("Passphrase: "))
-	if _, err := io.ReadFull(asked, question); err != nil {
+	a.in, a.err, a.typeTwice = terminal, io.Discard, true
+	if _, err := keyboard.WriteString("mật khẩu\nmật khẩu\n"); err != nil {
 		t.Fatal(err)
 	}
-	go io.Copy(io.Discard, asked)
-	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	got := <-done
-	if text := a.plain(t.Context(), got); text != "interrupted" {
-		t.Errorf("the command ended with %q", text)
-	}
-	after, err := term.GetState(int(terminal.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *before != *after {
-		t.Error("the terminal was left as the prompt made it")
+	if got, err := a.passphrase(); err != nil || string(got) != "mật khẩu" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -70,7 +92,6 @@ func TestPINAtPrompt(t *testing.T) {
 		go func() {
 			f := secretFlag{name: "pin", value: "-"}
 			pin, err := f.read(a)
-			questions.Close()
 			done <- answer{pin, err}
 		}()
 		question := make([]byte, len("PIN: "))
