@@ -10,9 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -232,12 +230,12 @@ func (a *app) readPassphrase() ([]byte, error) {
 	if env := os.Getenv("CHIPID_PASSPHRASE"); env != "" {
 		return []byte(env), nil
 	}
-	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		pass, err := a.prompt(f, a.say("Mật khẩu: ", "Passphrase: "))
+	if a.terminal() != nil {
+		pass, err := a.prompt(a.say("Mật khẩu: ", "Passphrase: "))
 		if err != nil || !a.typeTwice {
 			return pass, err
 		}
-		again, err := a.prompt(f, a.say("Nhập lại một lần nữa: ", "The same once more: "))
+		again, err := a.prompt(a.say("Nhập lại một lần nữa: ", "The same once more: "))
 		if err == nil && !bytes.Equal(pass, again) {
 			err = errors.New(a.say("hai lần nhập mật khẩu khác nhau", "the two passphrases differ"))
 		}
@@ -245,48 +243,6 @@ func (a *app) readPassphrase() ([]byte, error) {
 	}
 	return nil, usageErrorf("%s", a.say("khóa được niêm phong: hãy cho mật khẩu bằng --passphrase-file FILE hoặc CHIPID_PASSPHRASE, hoặc chạy trên terminal",
 		"keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal"))
-}
-
-// prompt asks at the terminal for what must not be seen there.
-func (a *app) prompt(terminal *os.File, question string) ([]byte, error) {
-	// Signals end the context of a command; nothing would wake the terminal.
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(interrupted)
-	// The terminal is changed and put back here only: were it the reader that
-	// silences it, an early interrupt would come before, and be undone by it.
-	fd := int(terminal.Fd())
-	state, err := term.MakeRaw(fd)
-	if err != nil {
-		return nil, fmt.Errorf("read the passphrase: %w", err)
-	}
-	restore := func() error { return term.Restore(fd, state) }
-	if a.keyboard == nil { // one for all questions: what is typed ahead stays in it
-		a.keyboard = term.NewTerminal(struct {
-			io.Reader
-			io.Writer
-		}{terminal, a.err}, "")
-	}
-	type answer struct {
-		pass string
-		err  error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		pass, err := a.keyboard.ReadPassword(question)
-		answered <- answer{pass, err}
-	}()
-	select {
-	case got := <-answered:
-		if got.err == io.EOF { // Ctrl-C, Ctrl-D: a raw terminal makes no signal of them
-			got.err = context.Canceled
-			fmt.Fprint(a.err, "\r\n")
-		}
-		return []byte(got.pass), errors.Join(got.err, restore())
-	case <-interrupted:
-		fmt.Fprint(a.err, "\r\n")
-		return nil, errors.Join(context.Canceled, restore())
-	}
 }
 
 // newKeysSealer is sealer for a command that makes the first keys under a

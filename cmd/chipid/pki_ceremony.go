@@ -3,13 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"chipid/pki/authority"
 	"chipid/pki/durable"
@@ -19,36 +16,6 @@ import (
 
 // maxShareFile is more than a share with its notes has.
 const maxShareFile = 64 << 10
-
-// onTerminal tells whether somebody sits there to be asked.
-func (a *app) onTerminal() bool {
-	f, ok := a.in.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// line asks a question on the terminal. It reads octet by octet: what follows
-// the line may be a passphrase that another reader wants.
-func (a *app) line(question, usual string) (string, error) {
-	if usual != "" {
-		question += " [" + usual + "]"
-	}
-	fmt.Fprint(a.err, question+": ")
-	var answer []byte
-	one := make([]byte, 1)
-	for len(answer) < 1024 {
-		if _, err := io.ReadFull(a.in, one); err != nil {
-			return "", fmt.Errorf("read the answer: %w", err)
-		}
-		if one[0] == '\n' {
-			break
-		}
-		answer = append(answer, one[0])
-	}
-	if text := strings.TrimSpace(string(answer)); text != "" {
-		return text, nil
-	}
-	return usual, nil
-}
 
 // ceremony asks what an authority is to be, and whether it is right.
 func (a *app) ceremony(o *authority.Options) error {
@@ -182,12 +149,11 @@ func (a *app) readShares(need authority.Shares, shareFiles []string) ([]shamir.S
 	if len(shares) > 0 {
 		return shares, nil
 	}
-	f, ok := a.in.(*os.File)
-	if !ok || !a.onTerminal() {
+	if a.terminal() == nil {
 		return nil, fmt.Errorf("%w: %d of %d; give each with --share FILE, or run on a terminal", authority.ErrSharesNeeded, need.Needed, need.Of)
 	}
 	for len(shares) < need.Needed {
-		text, err := a.prompt(f, fmt.Sprintf("Share %d of the %d that are needed (not shown): ", len(shares)+1, need.Needed))
+		text, err := a.prompt(fmt.Sprintf("Share %d of the %d that are needed (not shown): ", len(shares)+1, need.Needed))
 		if err != nil {
 			return nil, err
 		}
@@ -206,8 +172,8 @@ func (a *app) readShares(need authority.Shares, shareFiles []string) ([]shamir.S
 
 // askPIN asks for the PIN of a token on the terminal.
 func (a *app) askPIN(token string) ([]byte, error) {
-	if f, ok := a.in.(*os.File); ok && a.onTerminal() {
-		return a.prompt(f, fmt.Sprintf("PIN of token %s: ", token))
+	if a.terminal() != nil {
+		return a.prompt(fmt.Sprintf("PIN of token %s: ", token))
 	}
 	return nil, fmt.Errorf("the PIN of token %s: name a file with pin-source= in its URI, or run on a terminal", token)
 }

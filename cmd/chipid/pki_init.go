@@ -80,7 +80,7 @@ so many of its holders must come together for the CSCA to sign.`,
 			}
 		}
 		if o.Country == "" {
-			if profile != "" || !a.onTerminal() {
+			if profile != "" || a.terminal() == nil {
 				return usageErrorf("--country is missing, such as --country VN")
 			}
 			if err := a.ceremony(&o); err != nil {
@@ -88,7 +88,7 @@ so many of its holders must come together for the CSCA to sign.`,
 			}
 		}
 		if o.Shares != (authority.Shares{}) {
-			if sharesDir == "" && !a.onTerminal() {
+			if sharesDir == "" && a.terminal() == nil {
 				return usageErrorf("--shares-dir is missing: the folder for the shares, where there is no terminal to show them on")
 			}
 			o.GiveShares = a.giveShares(sharesDir)

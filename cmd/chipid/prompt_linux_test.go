@@ -14,17 +14,18 @@ import (
 	"golang.org/x/term"
 )
 
-// TestInterruptAtPrompt: Ctrl-C at the question for a passphrase, typed there
-// or sent by another process at any moment, ends the command and leaves a
-// terminal that echoes.
+// TestInterruptAtPrompt: Ctrl-C at a question, typed there or sent by another
+// process at any moment, ends the command and leaves a terminal that echoes.
 func TestInterruptAtPrompt(t *testing.T) {
 	t.Setenv("CHIPID_PASSPHRASE", "")
+	passphrase := func(a *app) error { _, err := a.passphrase(); return err }
+	line := func(a *app) error { _, err := a.line("Passphrase", ""); return err }
 	for name, interrupt := range map[string]func(keyboard *os.File) error{
 		"signal": func(*os.File) error { return syscall.Kill(os.Getpid(), syscall.SIGINT) },
 		"Ctrl-C": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{3}); return err },
 		"Ctrl-D": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{4}); return err },
 	} {
-		for range 20 { // the moment is chance
+		for i := range 20 { // the moment is chance
 			terminal, keyboard := openTerminal(t)
 			before, err := term.GetState(int(terminal.Fd()))
 			if err != nil {
@@ -35,10 +36,7 @@ func TestInterruptAtPrompt(t *testing.T) {
 			asked, questions := io.Pipe()
 			a.err = questions
 			done := make(chan error, 1)
-			go func() {
-				_, err := a.passphrase()
-				done <- err
-			}()
+			go func() { done <- []func(*app) error{passphrase, line}[i%2](a) }()
 			question := make([]byte, len("Passphrase: "))
 			if _, err := io.ReadFull(asked, question); err != nil {
 				t.Fatal(err)
@@ -62,17 +60,22 @@ func TestInterruptAtPrompt(t *testing.T) {
 	}
 }
 
-// TestTypedAhead: both answers may be typed before the second question.
+// TestTypedAhead: all answers may be typed before the second question.
 func TestTypedAhead(t *testing.T) {
 	t.Setenv("CHIPID_PASSPHRASE", "")
 	terminal, keyboard := openTerminal(t)
 	a := newApp()
 	a.in, a.err, a.typeTwice = terminal, io.Discard, true
-	if _, err := keyboard.WriteString("mật khẩu\nmật khẩu\n"); err != nil {
+	if _, err := keyboard.WriteString("mật khẩu\nmật khẩu\n\nP-384\n"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.passphrase(); err != nil || string(got) != "mật khẩu" {
 		t.Errorf("%q, %v", got, err)
+	}
+	for _, want := range []string{"P-256", "P-384"} {
+		if got, err := a.line("Which key", "P-256"); err != nil || got != want {
+			t.Errorf("%q, %v; want %s", got, err, want)
+		}
 	}
 }
 

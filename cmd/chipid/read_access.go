@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"chipid/card/pace"
 	"chipid/card/termauth"
@@ -54,11 +52,10 @@ func (s *secretFlag) read(a *app) (string, error) {
 		}
 		return line, nil
 	case s.value == prompted:
-		f, ok := a.in.(*os.File)
-		if !ok || !term.IsTerminal(int(f.Fd())) {
+		if a.terminal() == nil {
 			return "", usageErrorf("--%s - asks on a terminal, and this is none: give --%s-file FILE", s.name, s.name)
 		}
-		typed, err := a.prompt(f, strings.ToUpper(s.name)+": ")
+		typed, err := a.prompt(strings.ToUpper(s.name) + ": ")
 		if err == nil && len(typed) == 0 {
 			err = usageErrorf("no %s was typed", strings.ToUpper(s.name))
 		}
