@@ -35,7 +35,7 @@ stays for years. An empty answer takes what stands in brackets.
 		{"Keys of document signers", "P-256", &dsKey},
 		{"Token of their keys; empty for sealed files", "", &o.DS.Place},
 		{"Where readers fetch the revocation list, a URL", o.CRLURL, &o.CRLURL},
-		{"Shares of the CSCA's secret, such as 2/3 for any 2 of 3 people; no for none", "no", &shares},
+		{"Shares of the CSCA's secret, such as 2/3 for any 2 of 3 people;\nno for none", "no", &shares},
 	} {
 		var err error
 		if *q.answer, err = a.line(q.question, q.usual); err != nil {
@@ -54,7 +54,7 @@ stays for years. An empty answer takes what stands in brackets.
 			return err
 		}
 	}
-	right, err := a.line(fmt.Sprintf("\nAn authority of %s, %s: CSCA on %s, document signers on %s. Is that right? yes or no", o.Country, o.Organization, o.CSCA.Kind, o.DS.Kind), "")
+	right, err := a.line(fmt.Sprintf("\nAn authority of %s, %s: CSCA on %s, document signers on %s.\nIs that right? yes or no", o.Country, o.Organization, o.CSCA.Kind, o.DS.Kind), "")
 	if err != nil {
 		return err
 	}
