@@ -29,7 +29,8 @@ func newCardSimulateCommand(a *app) *cobra.Command {
 		Long: `Plugs the chip in a chip file into a slot of vpcd, the virtual reader that pcscd
 loads (Debian: vsmartcard-vpcd). Every PC/SC program then sees a card there. A
 chip file that is not there is made, with a blank chip. What programs write to
-the card is in the file before the card answers.
+the card is in the file before the card answers. A card is in one slot at a time:
+a chip file that is plugged in already is refused.
 
 Runs until it is interrupted, and outlives a restart of pcscd. With --trace what
 other programs ask of the card is recorded, for chipid reader apdu show.
@@ -84,6 +85,11 @@ the command ends. By what users of readers complain about:
 		if err != nil {
 			return err
 		}
+		unplug, err := chipfile.Plug(file)
+		if err != nil {
+			return err
+		}
+		defer unplug()
 		f, err := chipfile.OpenOrCreate(file, sealer, chip.Options{Rand: a.rand})
 		if err != nil {
 			return err

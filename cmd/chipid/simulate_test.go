@@ -82,6 +82,9 @@ func TestSimulatedCard(t *testing.T) {
 		remove()
 
 		remove = insert("1", "--trace", path("program.trace"))
+		if _, errs := run(1, "card", "simulate", "--chip", path("card.chip"), "--slot", "0"); !strings.Contains(errs, "plugged in already") {
+			t.Errorf("one chip in two slots: %s", errs)
+		}
 		out, _ := run(0, "read", "--reader", "1", "--can", "000015", "--trust", path("PKI/trust"), "--json")
 		if !strings.Contains(out, `"verdict": "genuine"`) {
 			t.Errorf("read: %s", out)

@@ -22,6 +22,7 @@ import (
 	"chipid/pki/trust"
 	"chipid/reader"
 	"chipid/reader/bureau"
+	"chipid/reader/chipfile"
 	"chipid/reader/inspect"
 	"chipid/reader/kinds"
 	"chipid/reader/pcsc"
@@ -219,6 +220,7 @@ func vietnamese() []func(error) string {
 		is(pcsc.ErrIdle, "thẻ không được hỏi gì trong nhiều phút nên đã được nhả ra: hãy thử lại"),
 		is(pcsc.ErrNoCommands, "thẻ này không nhận lệnh nên không phải thẻ căn cước: hãy đặt thẻ khác lên đầu đọc rồi thử lại"),
 		is(reader.ErrAnotherCard, "thẻ được đặt lại không phải thẻ lúc đầu: hãy đặt đúng thẻ lúc đầu, hoặc đọc lại từ đầu với thẻ này"),
+		is(chipfile.ErrPlugged, "chip này đang cắm ở một đầu đọc khác: hãy rút ra ở đó trước (Ctrl-C trong lệnh chipid card simulate kia)"),
 		is(pcsc.ErrNotBuilt, "bản chipid này được dựng không có PC/SC: hãy dựng lại với CGO_ENABLED=1 và libpcsclite-dev"),
 		as(wrongPassword),
 		as(func(e *inspect.IncompleteError) string {

@@ -25,6 +25,7 @@ import (
 	"chipid/pki/trust"
 	"chipid/reader"
 	"chipid/reader/bureau"
+	"chipid/reader/chipfile"
 	"chipid/reader/inspect"
 	"chipid/reader/pcsc"
 )
@@ -54,6 +55,7 @@ func TestErrorsInVietnamese(t *testing.T) {
 		{pcsc.ErrIdle, []string{"nhiều phút"}},
 		{pcsc.ErrNoCommands, []string{"không nhận lệnh"}},
 		{fmt.Errorf("%w (%w)", reader.ErrAnotherCard, &reader.PasswordError{Password: "CAN", TriesLeft: 2}), []string{"không phải thẻ lúc đầu"}},
+		{chipfile.ErrPlugged, []string{"đang cắm ở một đầu đọc khác", "Ctrl-C"}},
 		{pcsc.ErrNotBuilt, []string{"không có PC/SC"}},
 		{&reader.PasswordError{Password: "CAN", TriesLeft: 2}, []string{"sai số CAN", "còn 2 lần"}},
 		{&reader.PasswordError{Password: "CAN", TriesLeft: 1}, []string{"sai số CAN", "chỉ còn 1 lần"}},

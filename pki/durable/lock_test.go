@@ -21,6 +21,9 @@ func TestLock(t *testing.T) {
 	if err := Lock(first); err != nil {
 		t.Fatal(err)
 	}
+	if held, err := TryLock(second); held || err != nil {
+		t.Errorf("the lock of another: %v, %v", held, err)
+	}
 	order := make(chan string, 2)
 	go func() {
 		if err := Lock(second); err != nil {
@@ -37,5 +40,8 @@ func TestLock(t *testing.T) {
 	}
 	if err := Unlock(second); err != nil {
 		t.Error(err)
+	}
+	if held, err := TryLock(first); !held || err != nil {
+		t.Errorf("a lock that nobody has: %v, %v", held, err)
 	}
 }

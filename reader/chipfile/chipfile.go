@@ -7,7 +7,8 @@
 // chip that said it is locked is locked.
 //
 // Where two processes have one file open, the first to write wins and the other
-// is refused (ErrChanged): neither undoes what the other has done.
+// is refused (ErrChanged): neither undoes what the other has done. Plug keeps a
+// chip out of two readers at once from the start.
 package chipfile
 
 import (
@@ -17,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"chipid/card/chip"
@@ -64,7 +66,18 @@ func Open(path string, sealer *keystore.Sealer, rand io.Reader) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open chip file %s: %w", path, err)
 	}
-	return &File{chip: c, path: path, sealer: sealer, onDisk: sha256.Sum256(sealed)}, nil
+	return &File{chip: c, path: target(path), sealer: sealer, onDisk: sha256.Sum256(sealed)}, nil
+}
+
+// target follows a symbolic link: a file written in the link's place would be a
+// second chip, with tries of its own.
+func target(path string) string {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if to, err := filepath.EvalSymlinks(path); err == nil {
+			return to
+		}
+	}
+	return path
 }
 
 // Create makes a blank chip in a new file. A file that is there already is
@@ -181,11 +194,60 @@ func lock(path string) (unlock func(), err error) {
 	}
 }
 
+// ErrPlugged says that the chip is in a reader already.
+var ErrPlugged = errors.New("this chip is plugged in already: take it out there first (Ctrl-C in the other chipid card simulate)")
+
+// Plug claims the chip in a file, or one that is to be made there, for one
+// reader: a card is in one at a time. The claim ends with unplug, or with the
+// process, be it by kill -9. It is a lock on an empty file beside the chip's, by
+// flock, and on Windows by LockFileEx; on a network drive it is as good as
+// that drive's locks.
+func Plug(path string) (unplug func(), err error) {
+	name := target(path) + ".plugged"
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("plug in chip file %s: %w", path, err)
+		}
+		held, err := durable.TryLock(f)
+		current := false
+		if held {
+			// Whoever unplugs removes the file that we have opened.
+			current, err = named(f, name)
+		}
+		switch {
+		case err != nil:
+			f.Close()
+			return nil, fmt.Errorf("plug in chip file %s: %w", path, err)
+		case !held:
+			f.Close()
+			return nil, fmt.Errorf("plug in chip file %s: %w", path, ErrPlugged)
+		case current:
+			return func() { remove(f, name) }, nil
+		}
+		f.Close()
+	}
+}
+
+// remove ends a claim. While the lock is held nobody else's file has the name;
+// Windows removes no file that is open, and none that somebody else has opened
+// since.
+func remove(f *os.File, name string) {
+	if runtime.GOOS == "windows" {
+		f.Close()
+	}
+	_ = os.Remove(name) // an empty file that stays claims nothing
+	f.Close()
+}
+
 func named(f *os.File, name string) (bool, error) {
 	held, err := f.Stat()
 	if err != nil {
 		return false, err
 	}
 	there, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	return err == nil && os.SameFile(held, there), err
 }

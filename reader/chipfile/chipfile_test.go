@@ -1,15 +1,21 @@
 package chipfile_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"chipid/card/chip"
@@ -222,5 +228,135 @@ func TestManyAtTheSameMoment(t *testing.T) {
 		if answered != 1 {
 			t.Fatalf("%d programs were told that they wrote", answered)
 		}
+	}
+}
+
+// A card is in one reader at a time, under whichever name its file has, until
+// it is taken out or the program that holds it dies.
+func TestPlug(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "card.chip"), filepath.Join(dir, "link.chip")
+	if err := os.Symlink("card.chip", link); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		unplug, err := chipfile.Plug(path) // before there is a file, and again after
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			create(t, path, sealer(t, "one"))
+		}
+		for _, name := range []string{path, link} {
+			if _, err := chipfile.Plug(name); !errors.Is(err, chipfile.ErrPlugged) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s, plugged in a second time: %v", name, err)
+			}
+		}
+		unplug()
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.plugged")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+
+	other := exec.Command(os.Args[0])
+	other.Env = append(os.Environ(), plugForOther+"="+path)
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := other.StdinPipe() // it runs until this closes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "plugged\n" {
+		t.Fatalf("the other process: %q, %v", line, err)
+	}
+	if _, err := chipfile.Plug(path); !errors.Is(err, chipfile.ErrPlugged) {
+		t.Errorf("plugged in by another process: %v", err)
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Wait()
+	unplug, err := chipfile.Plug(path)
+	if err != nil {
+		t.Fatalf("after the other process was killed: %v", err)
+	}
+	unplug()
+}
+
+// plugForOther makes this test program the other process of TestPlug.
+const plugForOther = "CHIPFILE_TEST_PLUG"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(plugForOther); path != "" {
+		if _, err := chipfile.Plug(path); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("plugged")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
+	os.Exit(m.Run())
+}
+
+// Of many that plug and unplug one chip, one at a time has it.
+func TestPlugOfMany(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "card.chip")
+	var holders atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				unplug, err := chipfile.Plug(path)
+				if errors.Is(err, chipfile.ErrPlugged) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d hold the chip", n)
+				}
+				for range 20 { // let the others come as far as they can
+					runtime.Gosched()
+				}
+				holders.Add(-1)
+				unplug()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A chip that is opened by a symbolic link is the one it leads to: there is no
+// second one afterwards, with tries of its own.
+func TestSymbolicLink(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "card.chip"), filepath.Join(dir, "link.chip")
+	s := sealer(t, "one")
+	create(t, path, s)
+	if err := os.Symlink("card.chip", link); err != nil {
+		t.Fatal(err)
+	}
+	f, err := chipfile.Open(link, s, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, f, selectApplication)
+	if got := send(t, f, putMRZ); got != "9000" {
+		t.Fatal(got)
+	}
+	again, err := chipfile.Open(path, s, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.Chip().LifeCycle(); got != chip.Personalising {
+		t.Errorf("what was written through the link is not in the chip: %v", got)
 	}
 }
