@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -53,7 +54,30 @@ type service interface {
 }
 
 // systemService is the service of this machine.
-type systemService struct{ *scard.Context }
+type systemService struct {
+	*scard.Context
+	mark int // see marks
+}
+
+// GetStatusChange is scard's, with the names of readers marked.
+func (s systemService) GetStatusChange(states []scard.ReaderState, timeout time.Duration) error {
+	marked := slices.Clone(states)
+	for i := range marked {
+		marked[i].Reader = markedName(marked[i].Reader, s.mark)
+	}
+	err := s.Context.GetStatusChange(marked, timeout)
+	for i := range marked {
+		marked[i].Reader = states[i].Reader
+	}
+	copy(states, marked)
+	return err
+}
+
+// Release releases the context, of which no call is under way any more.
+func (s systemService) Release() error {
+	defer contextMarks.giveBack(s.mark)
+	return s.Context.Release()
+}
 
 func (s systemService) Connect(reader string) (handle, error) {
 	h, err := s.Context.Connect(reader, scard.ShareShared, scard.ProtocolAny)
@@ -68,7 +92,7 @@ func establish() (service, error) {
 	if err != nil {
 		return nil, translate("reach the smart card service", err)
 	}
-	return systemService{pc}, nil
+	return systemService{pc, contextMarks.take()}, nil
 }
 
 // List gives the readers there are, in the order of the service, and what is

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -202,6 +203,55 @@ func TestService(t *testing.T) {
 			}
 		case <-ctx.Done():
 			t.Error("the watch did not end")
+		}
+	})
+}
+
+// Whoever watches the readers is told nothing of a card that nobody touches,
+// whatever else the program asks of the service at the same time.
+func TestWatchBesideOtherCalls(t *testing.T) {
+	pcsctest.Run(t, func(*pcsctest.Service) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		defer insert(t, pcsctest.Slot0).remove()
+		events := make(chan Event, 100)
+		go func() {
+			_ = Watch(ctx, func(e Event) { events <- e }) // it lasts as long as the test
+		}()
+		await := func(kind EventKind, reader string) {
+			t.Helper()
+			for {
+				select {
+				case e := <-events:
+					switch {
+					case e.Kind == kind && e.Reader == reader:
+						return
+					case e.Kind == CardRemoved && e.Reader == pcsctest.Reader0:
+						t.Fatal("a card that lies there untouched is told as removed")
+					}
+				case <-ctx.Done():
+					t.Fatalf("was not told %s %q", kind, reader)
+				}
+			}
+		}
+		await(CardInserted, pcsctest.Reader0)
+		for range 3 {
+			for range 20 {
+				if _, err := List(ctx); err != nil {
+					t.Fatal(err)
+				}
+				runtime.GC()
+				// What the collector took for garbage is written over.
+				rubbish := make([][]byte, 20_000)
+				for i := range rubbish {
+					rubbish[i] = bytes.Repeat([]byte{'Z'}, 18+i%14)
+				}
+				runtime.KeepAlive(rubbish)
+			}
+			plastic := insert(t, pcsctest.Slot1)
+			await(CardInserted, pcsctest.Reader1)
+			plastic.remove()
+			await(CardRemoved, pcsctest.Reader1)
 		}
 	})
 }
