@@ -127,6 +127,17 @@ func Build(o BuildOptions) (*lds.Document, perso.Secrets, error) {
 	return doc, secrets, nil
 }
 
+// Portrait is the photo that a document that Build made has in DG2; nil where
+// it has none that can be read.
+func Portrait(doc *lds.Document) []byte {
+	raw, _ := doc.Get(lds.DG2)
+	faces, err := lds.DecodeDG2(raw)
+	if err != nil || len(faces) != 1 {
+		return nil
+	}
+	return faces[0].Image
+}
+
 // signDocument gives EF.SOD.
 func signDocument(doc *lds.Document, o BuildOptions) ([]byte, error) {
 	if o.Trust == nil {
@@ -257,12 +268,7 @@ func readsBack(doc *lds.Document, o BuildOptions, p Person, photo []byte) error 
 			return fmt.Errorf("build the document: %s does not read back as it was written", f.en)
 		}
 	}
-	dg2, _ := doc.Get(lds.DG2)
-	faces, err := lds.DecodeDG2(dg2)
-	if err != nil {
-		return fmt.Errorf("build the document: what was made cannot be read: %w", err)
-	}
-	if len(faces) != 1 || !bytes.Equal(faces[0].Image, photo) {
+	if !bytes.Equal(Portrait(doc), photo) {
 		return errors.New("build the document: the photo does not read back")
 	}
 	return nil

@@ -30,7 +30,8 @@ func newCardBuildCommand(a *app) *cobra.Command {
 		Long: `Makes every file of a card from a person's data and photo, signs it with the
 document signer of an authority, makes the chip's keys, and writes all of it
 into a new folder: DG1.bin, EF_SOD.bin and so on, and chip-secrets.sealed, which
-the passphrase opens. The photo is made to fit the chip.
+the passphrase opens. A photo that does not fit the chip is scaled down and
+becomes a JPEG, which the command says; one that fits stays as it is.
 ` + chipHelp,
 		Example: `  chipid card build applicant.json --photo face.jpg --pki PKI --out CARD
   chipid card build anna.json --photo anna.jpg --pki UTOPIA --profile utopia --aa rsa --out CARD
@@ -104,8 +105,12 @@ the passphrase opens. The photo is made to fit the chip.
 			return err
 		}
 		sizes := fileSizes(doc)
+		given, onChip := biometric.DescribeImage(picture), biometric.DescribeImage(national.Portrait(doc))
 		if a.asJSON {
-			return a.printJSON(map[string]any{"dir": out, "profile": kind.Name(), "signer": ds.Subject.String(), "files": sizes})
+			return a.printJSON(map[string]any{
+				"dir": out, "profile": kind.Name(), "signer": ds.Subject.String(), "files": sizes,
+				"photo": map[string]any{"given": given, "onChip": onChip},
+			})
 		}
 		total := 0
 		for _, f := range sizes {
@@ -114,9 +119,25 @@ the passphrase opens. The photo is made to fit the chip.
 		a.printf("%s\n", a.say(
 			fmt.Sprintf("Đã tạo thẻ trong %s: %d tệp, %d byte, ký bởi %s", out, len(sizes), total, ds.Subject),
 			fmt.Sprintf("Built a card in %s: %d files, %d bytes, signed by %s", out, len(sizes), total, ds.Subject)))
+		if !bytes.Equal(picture, national.Portrait(doc)) {
+			a.tellPhotoMadeAnew(given, onChip)
+		}
 		return nil
 	}
 	return cmd
+}
+
+// tellPhotoMadeAnew says what became of the photo: nobody else compares the two.
+func (a *app) tellPhotoMadeAnew(given, onChip biometric.ImageDescription) {
+	describe := func(d biometric.ImageDescription) string {
+		return fmt.Sprintf("%s, %d × %d %s, %d %s", d.Format, d.Width, d.Height, a.say("điểm ảnh", "pixels"), d.Bytes, a.say("byte", "bytes"))
+	}
+	a.printf("%s: %s → %s\n", a.say("Ảnh đã được tạo lại cho vừa chip", "The photo was made anew to fit the chip"), describe(given), describe(onChip))
+	if given.Format != onChip.Format {
+		fit := biometric.ChipPhoto
+		a.printf(a.say("Ảnh %s không quá %d × %d điểm ảnh và %d byte, không kèm siêu dữ liệu, được ghi lên chip nguyên vẹn.\n",
+			"A %s of at most %d × %d pixels and %d bytes, without metadata, goes onto the chip as it is.\n"), given.Format, fit.Width, fit.Height, fit.Bytes)
+	}
 }
 
 // fieldErrors tells the faults of a person's data one a line, in the user's
