@@ -15,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -35,7 +35,7 @@ const (
 const (
 	insideVariable = "CHIPID_PCSCTEST_INSIDE"
 	socket         = "/run/pcscd/pcscd.comm"
-	patience       = 10 * time.Second
+	patience       = time.Minute // ends a test that hangs; a busy machine is slow
 )
 
 // Service is a pcscd under a test's control.
@@ -63,9 +63,9 @@ func Run(t *testing.T, body func(*Service)) {
 			t.Skipf("%s is not installed (scripts/setup does it)", need)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	child := exec.CommandContext(ctx, "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=2m")
+	child := exec.CommandContext(ctx, "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=5m")
 	child.Env = append(os.Environ(), insideVariable+"="+t.Name())
 	child.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
@@ -131,17 +131,30 @@ func (s *Service) Start() {
 		_, err := os.Stat(socket)
 		return err
 	})
-	s.await("vpcd", func() error { return listening(Slot0) })
+	for _, slot := range []string{Slot0, Slot1} {
+		s.await("vpcd", func() error { return listening(slot) })
+	}
 }
 
-// listening tells whether something listens on a port, without connecting:
-// vpcd would take the connection for a card.
+// listening tells whether something listens on a TCP port, by the kernel's
+// table. Neither a connection nor a listener of ours would do: vpcd would take
+// the one for a card, and the other may take the port from vpcd.
 func listening(address string) error {
-	l, err := net.Listen("tcp", address)
+	at, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return nil
+		return err
 	}
-	l.Close()
+	table, err := os.ReadFile("/proc/self/net/tcp")
+	if err != nil {
+		return fmt.Errorf("look for what listens on %s: %w", address, err)
+	}
+	port := fmt.Sprintf(":%04X", at.Port())
+	for line := range strings.Lines(string(table)) {
+		const local, state, listen = 1, 3, "0A"
+		if f := strings.Fields(line); len(f) > state && strings.HasSuffix(f[local], port) && f[state] == listen {
+			return nil
+		}
+	}
 	return fmt.Errorf("nothing listens on %s", address)
 }
 
