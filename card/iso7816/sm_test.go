@@ -469,6 +469,18 @@ func TestTamperedResponses(t *testing.T) {
 		_, _, _, terminal := protect(t, c, read4, four)
 		_, err := terminal.UnwrapResponse(long)
 		dead(t, terminal, err, "one octet more")
+		// A checksum of fewer octets, or of more, is none, though each be right.
+		at := len(good.Data) - macSize
+		for n := range 2 * macSize {
+			if n == macSize {
+				continue
+			}
+			cut := Response{SW: good.SW, Data: bytes.Clone(good.Data[:at-2])}
+			cut.Data = append(cut.Data, tlv.Encode(doChecksum, append(bytes.Clone(good.Data[at:]), make([]byte, macSize)...)[:n])...)
+			_, _, _, terminal := protect(t, c, read4, four)
+			_, err := terminal.UnwrapResponse(cut)
+			dead(t, terminal, err, fmt.Sprintf("%s, a checksum of %d octets", c, n))
+		}
 	}
 }
 
@@ -496,6 +508,14 @@ func TestTamperedCommands(t *testing.T) {
 				}
 				dead(t, chip, err, fmt.Sprintf("%s, octet %d, bit %d", c, i, bit))
 			}
+		}
+		at := len(good.Data) - macSize
+		for n := range macSize {
+			cut := good
+			cut.Data = append(bytes.Clone(good.Data[:at-2]), tlv.Encode(doChecksum, good.Data[at:at+n])...)
+			_, chip, _, _ := protect(t, c, read4, four)
+			_, err := chip.UnwrapCommand(cut)
+			dead(t, chip, err, fmt.Sprintf("%s, a checksum of %d octets", c, n))
 		}
 	}
 }

@@ -289,6 +289,48 @@ func TestListUnderALinkedName(t *testing.T) {
 	}
 }
 
+// A link on the way to the anchor can be revoked too: its key then vouches for
+// nobody, though the document signer itself is on no list.
+func TestRevokedLink(t *testing.T) {
+	old, csca := newCA(t, "UT", "CSCA"), newCA(t, "UT", "CSCA")
+	bridge := link(t, old, csca)
+	ds := issue(t, csca, profile{})
+	if path := store(t, old, bridge, crl(t, old, now, 30, bridge)).Check(ds, now, Policy{}); path.Status != Revoked || len(path.Chain) != 3 {
+		t.Errorf("revoked: %v (%s), a chain of %d", path.Status, path.Reason, len(path.Chain))
+	}
+}
+
+// However links vouch for each other, in circles and by the hundred, an answer
+// costs a bounded number of signatures: without the bound this one would take
+// fifty to the power of seven.
+func TestTangledLinks(t *testing.T) {
+	owner := newCA(t, "UT", "CSCA")
+	s := New()
+	for range 50 {
+		// Of one name and key, and each names a key that is not its own.
+		for _, ids := range [][2][]byte{{{1}, {2}}, {{2}, {1}}} {
+			der, err := cert.Create(rand.Reader, cert.Template{Subject: owner.Subject, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(1, 0, 0),
+				Extensions: append(caExtensions(), cert.SubjectKeyIdentifier(ids[0]), cert.AuthorityKeyIdentifier(ids[1]))}, owner.Certificate, owner.key.Public(), owner.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := cert.Parse(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.AddAnchor(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := s.AnchorCount(); n != 0 {
+		t.Fatalf("%d of the links are anchors", n)
+	}
+	if path := s.Check(issue(t, owner, profile{issuerID: []byte{1}}), now, Policy{}); path.Status != NoAnchor || len(path.Chain) > maxChain {
+		t.Errorf("%v (%s), a chain of %d", path.Status, path.Reason, len(path.Chain))
+	}
+}
+
 // A list of changes only does not tell who is not revoked, but whom it names
 // is revoked.
 func TestDeltaList(t *testing.T) {
