@@ -212,6 +212,8 @@ func TestTrappedParameters(t *testing.T) {
 		"a generator of order two":         {lds.DH, modp(p, new(big.Int).Sub(p, one), two)},
 		"generator one":                    {lds.DH, modp(p, one, q)},
 		"a generator of the wrong order":   {lds.DH, modp(p2, new(big.Int).Exp(two, q2, p2), q2)},
+		"an order of 192 bits":             {lds.DH, modp(hexNumber(t, shortOrder[0]), hexNumber(t, shortOrder[1]), hexNumber(t, shortOrder[2]))},
+		"a group of 1536 bits":             {lds.DH, modp(hexNumber(t, shortPrime[0]), hexNumber(t, shortPrime[1]), hexNumber(t, shortPrime[2]))},
 		"an order of 65537":                {lds.DH, modp(p2, g2, big.NewInt(65537))},
 		"an order that is the cofactor":    {lds.DH, modp(p2, new(big.Int).Exp(two, q2, p2), cofactor)},
 		"an order that does not divide":    {lds.DH, modp(p2, new(big.Int).Exp(g2, big.NewInt(5), p2), q)},
@@ -238,6 +240,22 @@ func TestTrappedParameters(t *testing.T) {
 		}
 	}
 }
+
+// Groups (p, g, q) that are sound but too weak for whoever may have chosen them:
+// an order of 192 bits modulo 2048, and one of 256 bits modulo 1536. Made for this
+// test: q and p = 2qr+1 drawn until both are prime, g = 2^((p-1)/q).
+var (
+	shortOrder = [3]string{
+		"b55b8cea5a57c9075b86c78337bc6de5bce5800032394da17514a412e4e359171db0d3f31d8f3e34618408c1ff17de991ae7dc2d871d21eeb4a3d8b3a48f6bcfb17e5ea9d583941c21a52350e84759a732a7120962ba30301aaee5ac2ecbba75dbb95e81682d1ba7613fb7e420bf3f03473906f43805c28cf62ae8ade89e066fc54d489d10a3f58327b5fdacff0c5fd4ccf34c01b312e00ab8c471bf90b39c71a2e5c99e8c9d374b82765c3ff0c16ffed69af4ee3c81f03f44543fb9a1fcebff1c3cb4ea651a6cf6e10638578b34103ec21dbf33f08936e79c0cefd83db5d85366396a0d0a162b3b9d2ba386c464f2a11813f698fc55d004e97fd988f7af893b",
+		"250c882f18d90784add04ae034746de96abe1ddf111aa1f5d61a71dc3d68ce8842f7d745451469db39ce04608660734619f10b78761e936ec23986eb2d22c74edd84a3f8b6839c41cdbeceb60ac74370351c8e99376b9374c76e9178fef8767db452a6535d18652a99334128af552c572bf965764eaa31c3f741afd9fb14edf4333b1b2f30542ebe962cae3c7840d351f9591609d759284ddfaef2954c6cb7448a01103501b64a7aeac25465c3c52764e8ef7ada6343ae35ca400a2f91361b8c311ea33dd6340078724c99fd4bebfeb3fe08eac17f61cc6cd319f2f88b725028dc888d240d075755749eb205b2e928bc5351350a19f6d37fa43f315580173108",
+		"ce4cda11b43c589bb120a366f0bbe9cf42f2dc05873f9bd1",
+	}
+	shortPrime = [3]string{
+		"c7969587e4d8bc13d5c27b70c117ee81dd19ebeecc00d864f25128852507d5b4f7cb2833e15bde2c9ad6bdbd1b477204c5a8459599677206df2cdca034e7d49e66296238324d5da5ca4c0227cee78e17281aef50c3a6caa07957cdb86bb135f97a07b6fc50c8889638f11ff23c1de24bc8665428280ee853fa64f0c815ca556fc6a330d567a5ba17070d09c62ccef474aca1db8661f18573dc4bd7faca5c08cbf20f0e22ee3e4c21df6793edeec740463c7c8d3976f703da9bb8eddc67d30555",
+		"9acca765dc11df7542caca072d4a6d4293b519928cd1c12df0635e46c79b1ad404044d76022bc007ab51671307120f2d71dc4ab7cdb8549c30308a16d15754635c6fd5f69e28f1dca4ed0cd9671740a7921e4b6d19f14fe235b507958edb70db51bab1a5989cd5aaa6499e757ca947231a68dfd9af1e721be8bfacb5aec527a407bdfeb1546d5b63028b96d621da96a1dea27f3ea48c2ccae5a63286f502f8d52c7e327052cd8f9060ee50351597eb8bef4de267343c33c920a95e98193c2800",
+		"d8fe10fe8c68c7280d35132bf15f817278cdce5ee9d240ee62c1865bb27c607d",
+	}
+)
 
 // One judgement serves all offers over the same parameters, and a card that lists
 // many sets has two of them looked at.
