@@ -195,6 +195,7 @@ func vietnamese() []func(error) string {
 	return []func(error) string{
 		// What was being done.
 		as(func(e *toldError) string { return e.text }),
+		as(func(e *misuse) string { return e.inVietnamese() }),
 		as(func(e *bureau.RecordError) string {
 			return fmt.Sprintf("hồ sơ %s: %s", e.Record, inVietnamese(e.Err))
 		}),
@@ -209,7 +210,7 @@ func vietnamese() []func(error) string {
 			}
 			return fmt.Sprintf("có nhiều đầu đọc khớp với %q: hãy chọn một: %s", e.Selector, readerNames(e.Readers))
 		}),
-		is(pcsc.ErrNoService, "dịch vụ thẻ thông minh chưa chạy: hãy khởi động nó (Linux: systemctl start pcscd, hoặc pcscd -f; Windows: dịch vụ SCardSvr)"),
+		is(pcsc.ErrNoService, "dịch vụ thẻ thông minh chưa chạy: hãy khởi động nó (Linux: systemctl start pcscd, hoặc pcscd -f, trong gói pcscd; Windows: cắm đầu đọc thì dịch vụ tự chạy, hoặc khởi động dịch vụ SCardSvr)"),
 		is(pcsc.ErrNoAccess, "dịch vụ thẻ thông minh không cho người dùng này sử dụng: hãy cấp quyền trong polkit (org.debian.pcsc-lite.access_pcsc), hoặc đăng nhập ngay tại máy"),
 		is(pcsc.ErrNoReader, "chưa cắm đầu đọc thẻ nào: hãy cắm đầu đọc, hoặc xem chipid reader list"),
 		is(pcsc.ErrNoCard, "không có thẻ trên đầu đọc: hãy đặt thẻ lên rồi thử lại"),

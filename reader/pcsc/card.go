@@ -262,12 +262,10 @@ func (c *Card) transmitError(err error) error {
 	if errors.Is(err, scard.ErrResetCard) {
 		return lost(translate(doing, err))
 	}
-	for _, gone := range []scard.Error{scard.ErrReaderUnavailable, scard.ErrUnknownReader} {
-		if errors.Is(err, gone) {
-			return lost(fmt.Errorf("%s: the reader was unplugged: plug it in and start again: %w", doing, ErrNoReader))
-		}
+	if unplugged(err) {
+		return lost(fmt.Errorf("%s: the reader was unplugged: plug it in and start again: %w", doing, ErrNoReader))
 	}
-	if errors.Is(err, scard.ErrInvalidHandle) {
+	if errors.Is(err, scard.ErrInvalidHandle) || errors.Is(err, windowsInvalidHandle) || errors.Is(err, windowsBrokenPipe) {
 		return lost(fmt.Errorf("%s: the smart card service was restarted: start again: %w", doing, ErrNoService))
 	}
 	state := []scard.ReaderState{{Reader: c.name, CurrentState: scard.StatePresent | scard.StateInuse}}

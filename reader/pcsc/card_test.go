@@ -475,6 +475,7 @@ func TestLost(t *testing.T) {
 		scard.ErrUnpoweredCard:     ErrCardRemoved,
 		scard.ErrReaderUnavailable: ErrNoReader,
 		scard.ErrInvalidHandle:     ErrNoService,
+		windowsInvalidHandle:       ErrNoService,
 		scard.ErrResetCard:         ErrReset,
 		scard.ErrNotTransacted:     ErrCardMute,
 		scard.ErrInternalError:     scard.ErrInternalError,

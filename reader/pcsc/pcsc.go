@@ -27,7 +27,7 @@ import (
 
 // What can go wrong on the way to a card. Test with errors.Is.
 var (
-	ErrNoService   = errors.New("the smart card service is not running: start it (Linux: systemctl start pcscd, or pcscd -f; Windows: service SCardSvr)")
+	ErrNoService   = errors.New("the smart card service is not running: start it (Linux: systemctl start pcscd, or pcscd -f, of the package pcscd; Windows: plug a reader in, which starts it, or start the service SCardSvr)")
 	ErrNoAccess    = errors.New("the smart card service does not let this user in: allow it in polkit (org.debian.pcsc-lite.access_pcsc), or log in at the machine itself")
 	ErrNoReader    = errors.New("no card reader is connected: plug one in, or see chipid reader list")
 	ErrNoCard      = errors.New("there is no card on the reader: put one on it and try again")
@@ -147,7 +147,8 @@ func matching(readers []Reader, selector string) []Reader {
 			return []Reader{r}
 		}
 	}
-	if n, err := strconv.Atoi(selector); err == nil && n >= 0 && n < len(readers) {
+	// Only as it is printed: names of readers end in two numbers of two digits.
+	if n, err := strconv.Atoi(selector); err == nil && strconv.Itoa(n) == selector && n >= 0 && n < len(readers) {
 		return readers[n : n+1]
 	}
 	var found []Reader

@@ -24,6 +24,9 @@ func TestChoose(t *testing.T) {
 		{"0", 0, ""},
 		{"3", 3, ""},
 		{"2", 4, ""}, // an exact name goes before an index
+		{"00 01", 3, ""},
+		{"00", -1, "fits several"}, // a part of names, and no number of the list's
+		{"+3", -1, "no reader is called"},
 		{"9", -1, `no reader is called "9": choose one of these, by number or name: 0 "`},
 		{"virtual*", 2, ""}, // of two, the one with a card
 		{"*[PICC]*", 0, ""},

@@ -109,23 +109,48 @@ func List(ctx context.Context) ([]Reader, error) {
 	return list(pc)
 }
 
-func list(pc service) ([]Reader, error) {
-	names, err := pc.ListReaders()
-	if errors.Is(err, scard.ErrNoReadersAvailable) || (err == nil && len(names) == 0) {
+// mostLists is how often readers are listed anew that come or go while they are.
+const mostLists = 5
+
+// readerNames gives the names of the readers, none being no error. They are
+// asked for in two calls, first their length: a reader plugged in between, of
+// which many come as two, makes the second one fail.
+func readerNames(pc service) (names []string, err error) {
+	for range mostLists {
+		if names, err = pc.ListReaders(); !errors.Is(err, scard.ErrInsufficientBuffer) {
+			break
+		}
+	}
+	if errors.Is(err, scard.ErrNoReadersAvailable) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, translate("list the readers", err)
+	return names, err
+}
+
+func list(pc service) ([]Reader, error) {
+	var states []scard.ReaderState
+	for lists := 1; ; lists++ {
+		names, err := readerNames(pc)
+		if err != nil {
+			return nil, translate("list the readers", err)
+		}
+		if len(names) == 0 {
+			return nil, nil
+		}
+		states = make([]scard.ReaderState, len(names))
+		for i, name := range names {
+			states[i] = scard.ReaderState{Reader: name, CurrentState: scard.StateUnaware}
+		}
+		err = pc.GetStatusChange(states, 0)
+		if err == nil || errors.Is(err, scard.ErrTimeout) {
+			break
+		}
+		// A reader unplugged since it was listed makes this fail.
+		if !unplugged(err) || lists == mostLists {
+			return nil, translate("ask what is on the readers", err)
+		}
 	}
-	states := make([]scard.ReaderState, len(names))
-	for i, name := range names {
-		states[i] = scard.ReaderState{Reader: name, CurrentState: scard.StateUnaware}
-	}
-	// A reader unplugged between the two calls makes the second one fail.
-	if err := pc.GetStatusChange(states, 0); err != nil && !errors.Is(err, scard.ErrTimeout) {
-		return nil, translate("ask what is on the readers", err)
-	}
-	readers := make([]Reader, len(names))
+	readers := make([]Reader, len(states))
 	for i, s := range states {
 		readers[i] = Reader{
 			Index: i, Name: s.Reader,

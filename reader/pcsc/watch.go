@@ -46,7 +46,8 @@ const (
 )
 
 // A wait ends by itself now and then, should a cancellation ever be lost.
-// macOS has no newReaders; there, readers are listed anew every few seconds.
+// macOS does not know newReaders, whichever way it says so; there, readers are
+// listed anew every few seconds.
 const (
 	longestWait  = time.Hour
 	relistPeriod = 3 * time.Second
@@ -104,10 +105,18 @@ func (w *watcher) run(ctx context.Context) error {
 	return nil
 }
 
+// Windows stops its service when the last reader is unplugged, and then knows the
+// handles of before by codes of its own (winerror.h), which no other system has.
+const (
+	windowsInvalidHandle scard.Error = 6
+	windowsBrokenPipe    scard.Error = 109
+)
+
 // serviceGone tells the errors that a stopped service causes in a context
 // that was good before.
 func serviceGone(err error) bool {
 	for _, code := range []scard.Error{
+		windowsInvalidHandle, windowsBrokenPipe,
 		scard.ErrNoService, scard.ErrServiceStopped, scard.ErrInvalidHandle,
 		scard.ErrCommError, scard.ErrCommDataLost, scard.ErrInternalError, scard.ErrSystemCancelled, scard.ErrShutdown,
 	} {
@@ -142,7 +151,12 @@ func (w *watcher) follow(ctx context.Context, pc service) error {
 		switch {
 		case errors.Is(err, scard.ErrTimeout), errors.Is(err, scard.ErrCancelled):
 			continue // the loop's condition tells whose doing it was
-		case errors.Is(err, scard.ErrUnknownReader), errors.Is(err, scard.ErrReaderUnavailable):
+		case unplugged(err):
+			// It may be that the name of no reader is not known.
+			if toldOfReaders && !unplugged(asked(pc, w.states)) {
+				toldOfReaders = false
+				continue
+			}
 			// Unplugged since it was listed: the next list lacks it. The
 			// pause is for a service that goes on listing it.
 			w.pause(ctx, firstPause)
@@ -161,6 +175,20 @@ func (w *watcher) follow(ctx context.Context, pc service) error {
 		}
 	}
 	return nil
+}
+
+// unplugged tells that the service does not know a reader by that name, or does
+// not any more.
+func unplugged(err error) bool {
+	return errors.Is(err, scard.ErrUnknownReader) || errors.Is(err, scard.ErrReaderUnavailable)
+}
+
+// asked is what the service says to being asked about readers, without waiting.
+func asked(pc service, states []scard.ReaderState) error {
+	if len(states) == 0 {
+		return nil
+	}
+	return pc.GetStatusChange(slices.Clone(states), 0)
 }
 
 // cancelWhenDone wakes a sleeping GetStatusChange when ctx ends. A
@@ -187,10 +215,7 @@ func cancelWhenDone(ctx context.Context, pc service, stopped <-chan struct{}) {
 
 // refreshReaders takes in which readers there are.
 func (w *watcher) refreshReaders(pc service) error {
-	names, err := pc.ListReaders()
-	if errors.Is(err, scard.ErrNoReadersAvailable) {
-		names, err = nil, nil
-	}
+	names, err := readerNames(pc)
 	if err != nil {
 		return err
 	}

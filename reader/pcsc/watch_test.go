@@ -25,7 +25,9 @@ type scripted struct {
 	sleeps  int // GetStatusChange calls that had to wait
 	wakes   int // those that returned at once
 	noPnP   bool
-	refused int // connections still to be refused with ErrNoService
+	noName  bool // newReaders is a reader like any other, and there is none of that name
+	grows   int  // lists of readers during which one more reader comes
+	refused int  // connections still to be refused with ErrNoService
 }
 
 type scene struct {
@@ -40,6 +42,10 @@ func (s *scripted) ListReaders() ([]string, error) {
 	if s.now().stopped {
 		return nil, scard.ErrNoService
 	}
+	if s.grows > 0 {
+		s.grows--
+		return nil, scard.ErrInsufficientBuffer
+	}
 	var names []string
 	for _, r := range s.now().readers {
 		names = append(names, r.Reader)
@@ -53,6 +59,12 @@ func (s *scripted) ListReaders() ([]string, error) {
 func (s *scripted) GetStatusChange(states []scard.ReaderState, _ time.Duration) error {
 	if s.now().stopped {
 		return scard.ErrServiceStopped
+	}
+	if s.noName && slices.ContainsFunc(states, func(r scard.ReaderState) bool { return r.Reader == newReaders }) {
+		if s.wakes++; s.wakes > 100 {
+			s.t.Fatal("the watch spins")
+		}
+		return scard.ErrUnknownReader
 	}
 	if s.fill(states) {
 		if s.wakes++; s.wakes > 100 {
@@ -128,6 +140,8 @@ func TestWatch(t *testing.T) {
 	for name, test := range map[string]struct {
 		scenes []scene
 		noPnP  bool
+		noName bool
+		grows  int
 		want   string
 	}{
 		"card comes and goes": {
@@ -166,11 +180,23 @@ func TestWatch(t *testing.T) {
 			scenes: []scene{one(state("A", 0, empty)), one(state("A", 1, present))}, noPnP: true,
 			want: "reader_added A, card_inserted A 3B01",
 		},
+		"nobody knows of news of readers": {
+			scenes: []scene{one(state("A", 0, empty)), one(state("A", 1, present)), one(state("B", 0, empty))}, noName: true,
+			want: "reader_added A, card_inserted A 3B01, card_removed A, reader_removed A, reader_added B",
+		},
+		"readers come while they are listed": {
+			scenes: []scene{one(state("A", 0, empty), state("B", 0, empty))}, grows: 2,
+			want: "reader_added A, reader_added B",
+		},
+		"service ends with the last reader, as on Windows": {
+			scenes: []scene{one(state("A", 0, empty)), {stopped: true, breath: 6}, one(state("A", 0, empty))},
+			want:   "reader_added A, reader_removed A, service_lost, service_found, reader_added A",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			world := &scripted{t: t, scenes: test.scenes, end: cancel, noPnP: test.noPnP}
+			world := &scripted{t: t, scenes: test.scenes, end: cancel, noPnP: test.noPnP, noName: test.noName, grows: test.grows}
 			var got []string
 			w := watcher{
 				report: func(e Event) {
@@ -202,6 +228,40 @@ func TestWatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list is whole, whatever comes and goes while it is made.
+func TestList(t *testing.T) {
+	pc := &scripted{t: t, grows: 2, scenes: []scene{
+		{readers: []scard.ReaderState{state("A", 0, scard.StateEmpty), state("B", 1, scard.StatePresent)}},
+	}}
+	readers, err := list(pc)
+	if err != nil || len(readers) != 2 || readers[0].Present || !readers[1].Present {
+		t.Errorf("readers come: %+v, %v", readers, err)
+	}
+	going := &unplugging{scripted: pc, times: 2}
+	if readers, err := list(going); err != nil || len(readers) != 2 {
+		t.Errorf("a reader goes: %+v, %v", readers, err)
+	}
+	for _, endless := range []service{&scripted{t: t, grows: 1 << 30, scenes: pc.scenes}, &unplugging{scripted: pc, times: 1 << 30}} {
+		if readers, err := list(endless); err == nil {
+			t.Errorf("there is no end to it: %+v", readers)
+		}
+	}
+}
+
+// unplugging has a reader go each time between its being listed and looked at.
+type unplugging struct {
+	*scripted
+	times int
+}
+
+func (u *unplugging) GetStatusChange(states []scard.ReaderState, wait time.Duration) error {
+	if u.times > 0 {
+		u.times--
+		return scard.ErrUnknownReader
+	}
+	return u.scripted.GetStatusChange(states, wait)
 }
 
 func TestWatchWithoutService(t *testing.T) {
