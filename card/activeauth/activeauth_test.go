@@ -181,6 +181,22 @@ func TestRSATampering(t *testing.T) {
 			}
 		}
 	}
+	// S + n is the same number modulo n, and no signature. It fits into as many
+	// octets where S is small, which S is once in a few tries.
+	for {
+		s, err := Sign(rand.Reader, k, crypto.SHA1, challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := new(big.Int).Add(new(big.Int).SetBytes(s), k.N)
+		if sum.BitLen() > 1024 {
+			continue
+		}
+		if err := Verify(&k.PublicKey, nil, challenge, sum.Bytes()); !errors.Is(err, ErrSignature) {
+			t.Errorf("S + n: %v", err)
+		}
+		break
+	}
 	tooLarge := k.N.Bytes()
 	if err := Verify(&k.PublicKey, nil, challenge, tooLarge); !errors.Is(err, ErrSignature) {
 		t.Errorf("S = n: %v", err)
@@ -209,6 +225,11 @@ func TestRepresentative(t *testing.T) {
 	full := append(bytes.Clone(m1), challenge...)
 	bc := []byte{0xBC}
 	cutF := func(f []byte) []byte { return f[:len(f)-1] }
+	unpadded := func(with byte) []byte {
+		f := pad(0x6B, m1, digest(m1, challenge), bc)
+		f[2] = with
+		return f
+	}
 	for _, tt := range []struct {
 		name string
 		f    []byte
@@ -230,6 +251,14 @@ func TestRepresentative(t *testing.T) {
 		{"header 6C", pad(0x6C, m1, digest(m1, challenge), bc), ErrSignature},
 		{"trailer BD", pad(0x6B, m1, digest(m1, challenge), []byte{0xBD}), ErrSignature},
 		{"trailer of RIPEMD-160", pad(0x6B, m1, digest(m1, challenge), []byte{0x31, 0xCC}), ErrUnsupported},
+		// The identifiers of ISO/IEC 10118-3, spelled out: Sign and Verify share a table.
+		{"trailer of SHA-1", pad(0x6B, m1, sum(crypto.SHA1, m1, challenge), []byte{0x33, 0xCC}), nil},
+		{"trailer of SHA-224", pad(0x6B, m1, sum(crypto.SHA224, m1, challenge), []byte{0x38, 0xCC}), nil},
+		{"trailer of SHA-256", pad(0x6B, m1, sum(crypto.SHA256, m1, challenge), []byte{0x34, 0xCC}), nil},
+		{"trailer of SHA-384", pad(0x6B, m1, sum(crypto.SHA384, m1, challenge), []byte{0x36, 0xCC}), nil},
+		{"trailer of SHA-512", pad(0x6B, m1, sum(crypto.SHA512, m1, challenge), []byte{0x35, 0xCC}), nil},
+		{"an octet of the padding changed", unpadded(0x00), ErrSignature},
+		{"an octet of the padding is a border's, turned round", unpadded(0xAB), ErrSignature},
 		{"trailer of SHA-256 over SHA-1", pad(0x6B, m1, digest(m1, challenge), []byte{0x34, 0xCC}), ErrSignature},
 		{"hash cut", cutF(pad(0x6B, m1, digest(m1, challenge))), ErrSignature},
 		{"nothing", nil, ErrSignature},

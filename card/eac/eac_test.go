@@ -320,6 +320,10 @@ func TestOffers(t *testing.T) {
 			ChipAuthentication:           []lds.ChipAuthenticationInfo{bare.Info},
 			ChipAuthenticationPublicKeys: []lds.ChipAuthenticationPublicKeyInfo{one.Key},
 		}, []string{"CA-ECDH-AES-CBC-CMAC-128"}},
+		{"a protocol that names none of two keys", lds.SecurityInfos{
+			ChipAuthentication:           []lds.ChipAuthenticationInfo{bare.Info},
+			ChipAuthenticationPublicKeys: []lds.ChipAuthenticationPublicKeyInfo{one.Key, two.Key},
+		}, []string{"CA-ECDH-3DES-CBC-CBC", "CA-ECDH-3DES-CBC-CBC"}},
 		{"a key without protocol", lds.SecurityInfos{
 			ChipAuthenticationPublicKeys: []lds.ChipAuthenticationPublicKeyInfo{bare.Key},
 		}, []string{"CA-ECDH-3DES-CBC-CBC"}},
