@@ -248,6 +248,40 @@ func TestRefuses(t *testing.T) {
 	if _, err := chip.Authenticate(nil, nil, nil); !errors.Is(err, ErrAuthentication) {
 		t.Errorf("a chip without chip authentication: %v", err)
 	}
+	// Nor does a signature help that holds over what such a chip knows, which is
+	// the challenge alone, or half of what belongs.
+	for name, known := range map[string]struct{ id, compressed []byte }{
+		"nothing": {nil, nil}, "a name": {[]byte("name"), nil}, "a channel": {nil, []byte("key")},
+	} {
+		chip := c.chip()
+		challenge, err := play(chip, bytes.NewReader(make([]byte, 8)), good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := c.credential.Answer(rand.Reader, points, known.id, challenge, known.compressed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chip.Authenticate(answer.Data, known.id, known.compressed); !errors.Is(err, ErrAuthentication) {
+			t.Errorf("a chip that knows %s of its channel: %v", name, err)
+		}
+	}
+	// What one session has imported is gone in the next.
+	chip = c.chip()
+	if _, err := play(chip, bytes.NewReader(make([]byte, 8)), good); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := play(NewChip(chip.store), bytes.NewReader(make([]byte, 8)), good[len(good)-2:]); !errors.Is(err, cvc.ErrUnknownSigner) {
+		t.Errorf("a terminal of the session before: %v", err)
+	}
+	// A certificate comes from the signer that was named, though the chip know
+	// its own one too: here the second CVCA's, after the first was named.
+	chip = c.chip()
+	crossed := append([]iso7816.Command(nil), good[:4]...)
+	crossed[2] = good[0]
+	if _, err := play(chip, bytes.NewReader(nil), crossed); !errors.Is(err, ErrProtocol) {
+		t.Errorf("a certificate by another than was named: %v", err)
+	}
 	chip = c.chip()
 	if _, err := play(chip, bytes.NewReader(nil), good); err == nil {
 		t.Error("no randomness, yet a challenge")

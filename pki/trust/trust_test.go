@@ -331,6 +331,55 @@ func TestTangledLinks(t *testing.T) {
 	}
 }
 
+// Of several lists the newest counts, in whatever order they came: one that has
+// run out beside it is no reason to doubt, and one from before cannot take its
+// place.
+func TestNewestList(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	ds := issue(t, csca, profile{})
+	ended, current := crl(t, csca, now.AddDate(-1, 0, 0), 30), crl(t, csca, now.AddDate(0, 0, -1), 30)
+	for name, s := range map[string]*Store{"old, new": store(t, csca, ended, current), "new, old": store(t, csca, current, ended)} {
+		path := s.Check(ds, now, Policy{RequireRevocation: true})
+		if path.Status != Trusted || !path.Revocation.ThisUpdate.Equal(current.ThisUpdate) {
+			t.Errorf("%s: %v (%s), by the list of %v", name, path.Status, path.Reason, path.Revocation.ThisUpdate)
+		}
+	}
+}
+
+// A link that only says whose it is makes nobody's lists: neither one that
+// revokes nor one that clears.
+func TestListOfAForgedLink(t *testing.T) {
+	old, impostor, forger := newCA(t, "UT", "CSCA"), newCA(t, "UT", "New CSCA"), newCA(t, "UT", "CSCA")
+	ds := issue(t, old, profile{})
+	fake := issue(t, forger, profile{subject: impostor.Subject, key: impostor.key, extensions: caExtensions(), issuerID: old.SubjectKeyID})
+	if path := store(t, old, fake, crl(t, impostor, now, 30, ds)).Check(ds, now, Policy{}); path.Status != Trusted {
+		t.Errorf("its list revokes: %v (%s)", path.Status, path.Reason)
+	}
+	if path := store(t, old, fake, crl(t, impostor, now, 30)).Check(ds, now, Policy{RequireRevocation: true}); path.Status != RevocationUnknown {
+		t.Errorf("its list clears: %v (%s)", path.Status, path.Reason)
+	}
+}
+
+// A chain has so many links and no more.
+func TestLongChain(t *testing.T) {
+	last := newCA(t, "UT", "CSCA 0")
+	s := store(t, last)
+	for links := 1; links <= maxChain; links++ {
+		next := newCA(t, "UT", "CSCA "+strings.Repeat("I", links))
+		if err := s.AddAnchor(link(t, last, next)); err != nil {
+			t.Fatal(err)
+		}
+		want := Trusted
+		if links == maxChain {
+			want = NoAnchor
+		}
+		if path := s.Check(issue(t, next, profile{}), now, Policy{}); path.Status != want {
+			t.Errorf("over %d links: %v (%s)", links, path.Status, path.Reason)
+		}
+		last = next
+	}
+}
+
 // A list of changes only does not tell who is not revoked, but whom it names
 // is revoked.
 func TestDeltaList(t *testing.T) {
@@ -429,6 +478,20 @@ func TestRootsAndLinks(t *testing.T) {
 	fake := issue(t, csca, profile{subject: csca.Subject})
 	if err := New().AddAnchor(fake); err == nil {
 		t.Error("a document signer of the CSCA's name was taken")
+	}
+	// Nor what it issued without a word on the use of the key: whoever has that
+	// key would issue document signers of his own.
+	for _, subject := range []cert.Name{csca.Subject, name(t, "UT", "DS")} {
+		silent := issue(t, csca, profile{subject: subject, extensions: []cert.Extension{}})
+		if err := New().AddAnchor(silent); err == nil {
+			t.Errorf("%s, which is no authority, was taken", subject)
+		}
+	}
+	// Nor does a link become a root by naming its own key for its issuer's.
+	renamed := newCA(t, "UT", "New CSCA")
+	self := issue(t, csca, profile{subject: renamed.Subject, key: renamed.key, extensions: caExtensions(), issuerID: keyID(t, renamed.key)})
+	if s := store(t, self); s.AnchorCount() != 0 || s.Check(issue(t, renamed, profile{}), now, Policy{}).Status != NoAnchor {
+		t.Error("a link that names its own key is an anchor")
 	}
 }
 
