@@ -77,11 +77,6 @@ func (e *exitCode) Error() string {
 
 func (e *exitCode) Unwrap() error { return e.err }
 
-// usageErrorf says that the command was called wrongly.
-func usageErrorf(format string, args ...any) error {
-	return &exitCode{code: exitUsage, err: fmt.Errorf(format, args...)}
-}
-
 // output is standard output, which remembers that something could not be written:
 // a verdict that nobody can read is no work done.
 type output struct {
@@ -107,13 +102,14 @@ func told(err error) bool {
 // mistyped is wrong usage by what stands on the card: what a clerk types, told in
 // his language.
 func (a *app) mistyped(vi, en string) error {
-	return usageErrorf("%s", a.say(vi, en))
+	return &exitCode{exitUsage, &toldError{text: a.say(vi, en)}}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
 	out := &output{w: a.out}
 	a.out = out
 	root := newRootCommand(a)
+	a.lang = language(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -241,8 +237,8 @@ func (a *app) readPassphrase() ([]byte, error) {
 		}
 		return pass, err
 	}
-	return nil, usageErrorf("%s", a.say("khóa được niêm phong: hãy cho mật khẩu bằng --passphrase-file FILE hoặc CHIPID_PASSPHRASE, hoặc chạy trên terminal",
-		"keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal"))
+	return nil, a.mistyped("khóa được niêm phong: hãy cho mật khẩu bằng --passphrase-file FILE hoặc CHIPID_PASSPHRASE, hoặc chạy trên terminal",
+		"keys are sealed: give the passphrase with --passphrase-file FILE or CHIPID_PASSPHRASE, or run on a terminal")
 }
 
 // newKeysSealer is sealer for a command that makes the first keys under a

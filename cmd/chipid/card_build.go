@@ -59,11 +59,11 @@ becomes a JPEG, which the command says; one that fits stays as it is.
 		}
 		kind, err := national.ByName(profile)
 		if err != nil {
-			return usageErrorf("%v", err)
+			return usageErrorf("--profile: %v", err)
 		}
 		key, err := national.AAKeyByName(aa)
 		if err != nil {
-			return usageErrorf("%v", err)
+			return usageErrorf("--aa: %v", err)
 		}
 		protocols, err := chip.protocols(a)
 		if err != nil {

@@ -108,7 +108,7 @@ func (s *stationFlags) who() (string, error) {
 	}
 	name, err := enroll.CleanActor(name)
 	if err != nil {
-		return "", usageErrorf("%v", err)
+		return "", usageErrorf("--operator: %v", err)
 	}
 	return name, nil
 }

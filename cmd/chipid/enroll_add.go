@@ -59,7 +59,7 @@ and for a quarantined application: then let chipid enroll check judge it.`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := national.ByName(profile); err != nil {
-			return usageErrorf("%v", err)
+			return usageErrorf("--profile: %v", err)
 		}
 		switch enroll.Kind(kind) {
 		case enroll.First, enroll.Renewal, enroll.Replacement:

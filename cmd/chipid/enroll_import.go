@@ -52,7 +52,7 @@ bad.`,
 			return a.tellHeadings()
 		}
 		if _, err := national.ByName(profile); err != nil {
-			return usageErrorf("%v", err)
+			return usageErrorf("--profile: %v", err)
 		}
 		q, by, err := station.open(a)
 		if err != nil {

@@ -45,7 +45,7 @@ is up and something was quarantined.`,
 			return usageErrorf("say where the hub is: --hub https://HOST:PORT or CHIPID_HUB")
 		}
 		if err := sync.CheckAddress(*address); err != nil {
-			return usageErrorf("%v", err)
+			return usageErrorf("--hub: %v", err)
 		}
 		if *parallel < 1 || *parallel > 16 {
 			return usageErrorf("--parallel is 1 to 16, not %d", *parallel)

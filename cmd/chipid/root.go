@@ -1,13 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"os"
-	"regexp"
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // verbs are the commands, in the order of `chipid --help`.
 var verbs = []func(*app) *cobra.Command{
@@ -37,10 +30,7 @@ Exit codes: 0 done or genuine, 1 the work could not be done, 2 wrong usage,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			if a.lang == "" {
-				a.lang = "en"
-				if strings.HasPrefix(os.Getenv("LANG"), "vi") {
-					a.lang = "vi"
-				}
+				a.lang = language(nil)
 			}
 			if a.lang != "en" && a.lang != "vi" {
 				return usageErrorf("--lang is vi or en, not %q", a.lang)
@@ -53,7 +43,7 @@ Exit codes: 0 done or genuine, 1 the work could not be done, 2 wrong usage,
 	flags.StringVar(&a.lang, "lang", "", "language of messages: vi or en (default: from LANG)")
 	flags.StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of sealed keys (default: CHIPID_PASSPHRASE, else a prompt)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageErrorf("%s (see %s --help)", flagMistake(cmd, err), cmd.CommandPath())
+		return usageErrorf("%v (see %s --help)", flagMistake(err), cmd.CommandPath())
 	})
 	for _, verb := range verbs {
 		root.AddCommand(verb(a))
@@ -76,32 +66,6 @@ func requireSubcommands(cmd *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		msg := "there is no command " + cmd.CommandPath() + " " + args[0]
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			msg += "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return usageErrorf("%s (see %s --help)", msg, cmd.CommandPath())
+		return noSuchCommand(cmd, args[0])
 	}
-}
-
-// flagValue is how pflag words a value that it cannot read; behind it stands
-// what Go's parser said.
-var flagValue = regexp.MustCompile(`^invalid argument (".*") for "(?:-\w, )?--([a-z-]+)" flag: (.*)$`)
-
-// flagMistake says what is wrong with a flag, in words that need no Go.
-func flagMistake(cmd *cobra.Command, err error) string {
-	m := flagValue.FindStringSubmatch(err.Error())
-	if m == nil {
-		return err.Error()
-	}
-	takes := map[string]string{
-		"int": "a whole number", "duration": "a time such as 30s, 5m or 24h", "bool": "true or false",
-	}[cmd.Flag(m[2]).Value.Type()]
-	switch {
-	case takes == "":
-		return fmt.Sprintf("--%s: %s", m[2], m[3])
-	case strings.Contains(m[3], "out of range"):
-		return fmt.Sprintf("--%s: %s is too large", m[2], m[1])
-	}
-	return fmt.Sprintf("--%s takes %s, not %s", m[2], takes, m[1])
 }

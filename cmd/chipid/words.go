@@ -30,7 +30,7 @@ import (
 
 // The rooms word their errors in English. Here the errors that people at a
 // station, a counter or a line meet are told in Vietnamese too: by their type
-// and what is in it, never by the English text. What nobody but an engineer
+// and what is in it, never by the English text (but for wrong usage, usage.go). What nobody but an engineer
 // meets stays English.
 
 // inWords is an error in the user's language.
@@ -211,6 +211,7 @@ func vietnamese() []func(error) string {
 			return fmt.Sprintf("có nhiều đầu đọc khớp với %q: hãy chọn một: %s", e.Selector, readerNames(e.Readers))
 		}),
 		is(pcsc.ErrNoService, "dịch vụ thẻ thông minh chưa chạy: hãy khởi động nó (Linux: systemctl start pcscd, hoặc pcscd -f, trong gói pcscd; Windows: cắm đầu đọc thì dịch vụ tự chạy, hoặc khởi động dịch vụ SCardSvr)"),
+		is(pcsc.ErrStuck, "dịch vụ thẻ thông minh không trả lời: hãy rút đầu đọc rồi cắm lại, hoặc khởi động lại dịch vụ (Linux: systemctl restart pcscd; Windows: dịch vụ SCardSvr)"),
 		is(pcsc.ErrNoAccess, "dịch vụ thẻ thông minh không cho người dùng này sử dụng: hãy cấp quyền trong polkit (org.debian.pcsc-lite.access_pcsc), hoặc đăng nhập ngay tại máy"),
 		is(pcsc.ErrNoReader, "chưa cắm đầu đọc thẻ nào: hãy cắm đầu đọc, hoặc xem chipid reader list"),
 		is(pcsc.ErrNoCard, "không có thẻ trên đầu đọc: hãy đặt thẻ lên rồi thử lại"),
