@@ -448,6 +448,12 @@ func TestAlgorithmsMustAgree(t *testing.T) {
 	if err := c.CheckSignatureFrom(csca.cert); err == nil {
 		t.Error("two algorithms in one certificate")
 	}
+	// Nor where the signature holds by the one outside, which nobody has signed.
+	c = *csca.cert
+	c.TBSSignatureAlgorithm = Algorithm{OID: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}}
+	if err := c.CheckSignatureFrom(csca.cert); err == nil {
+		t.Error("the algorithm outside counts")
+	}
 	if err := Verify(Algorithm{OID: asn1.ObjectIdentifier{1, 2, 3}}, csca.key.Public(), nil, nil); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("an unknown algorithm: %v", err)
 	}

@@ -430,6 +430,28 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// A signer is the certificate that it names, by issuer and serial number both, and
+// of many of that name only the first few are tried.
+func TestCandidates(t *testing.T) {
+	s, other := newECSigner(t, "a"), newECSigner(t, "a stranger")
+	sd := mustParse(t, craft{signer: s, outside: true}.build(t))
+	// The same key and number, another issuer.
+	renamed := *s.certificate
+	renamed.Issuer = other.certificate.Issuer
+	if _, err := sd.Verify(VerifyOptions{Certificates: []*cert.Certificate{&renamed}}); !errors.Is(err, ErrNoCertificate) {
+		t.Errorf("another issuer's certificate: %v", err)
+	}
+	// The same name, another key.
+	namesake := *other.certificate
+	namesake.Issuer, namesake.SerialNumber = s.certificate.Issuer, s.certificate.SerialNumber
+	for before, want := range map[int]error{maxCandidates - 1: nil, maxCandidates: cert.ErrSignature} {
+		certificates := append(slices.Repeat([]*cert.Certificate{&namesake}, before), s.certificate)
+		if _, err := sd.Verify(VerifyOptions{Certificates: certificates}); !errors.Is(err, want) {
+			t.Errorf("after %d namesakes: %v", before, err)
+		}
+	}
+}
+
 // Of two signers one holds and the other does not: Verify fails as a whole and
 // tells them apart.
 func TestOneSignerOfTwo(t *testing.T) {

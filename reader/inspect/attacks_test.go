@@ -207,6 +207,12 @@ func TestAttacks(t *testing.T) {
 			},
 			wanted{inspect.Rejected, "passiveAuthentication", inspect.Failed, "data_group_unsigned"},
 		},
+		"the portrait taken out": {
+			func(t *testing.T) (reader.Transport, inspect.Passwords, *trust.Store) {
+				return reader.NewChipTransport(withoutFile(t, card(t, vn.doc, vn.secrets), lds.DG2)), can(vn.secrets), vn.store(t)
+			},
+			wanted{inspect.Rejected, "passiveAuthentication", inspect.Failed, "data_group_removed"},
+		},
 		"PACE hidden": {
 			func(t *testing.T) (reader.Transport, inspect.Passwords, *trust.Store) {
 				return &hiding{reader.NewChipTransport(card(t, vn.doc, vn.secrets)), vn.doc, lds.EFCardAccess}, zone(vn.secrets), vn.store(t)
@@ -386,6 +392,27 @@ func TestDroppedPieces(t *testing.T) {
 		}
 		if r.Verdict != inspect.Genuine && r.Reason("vi") == "" {
 			t.Errorf("without %s: no reason is given", name)
+		}
+	}
+}
+
+// A chip that says it does not have a file without which nothing is genuine was
+// robbed of it; one that only does not give it may be in a bad mood.
+func TestRefusedFiles(t *testing.T) {
+	vn, _ := states(t)
+	store := vn.store(t)
+	original := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	for file, code := range map[string]struct{ gone, shut string }{
+		"EF_SOD": {"no_sod", "no_sod"}, "DG1": {"data_group_removed", "no_dg1"}, "DG2": {"data_group_removed", "no_dg2"},
+	} {
+		for sw, want := range map[iso7816.StatusWord]wanted{
+			iso7816.SWFileNotFound:   {inspect.Rejected, "passiveAuthentication", inspect.Failed, code.gone},
+			iso7816.SWSecurityStatus: {inspect.Undetermined, "passiveAuthentication", inspect.NotRun, code.shut},
+		} {
+			e := roundTrip(t, original)
+			delete(e.Files, file)
+			e.Refused = map[string]iso7816.StatusWord{file: sw}
+			wantReport(t, inspect.Check(e, store, now), want)
 		}
 	}
 }

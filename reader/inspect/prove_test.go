@@ -149,17 +149,38 @@ func TestManyGroupsInDG14(t *testing.T) {
 // hostileFile puts another content under a file's name, past personalisation.
 func hostileFile(t testing.TB, c *chip.Chip, f lds.File, content []byte) *chip.Chip {
 	t.Helper()
+	return withFiles(t, c, func(files []any) []any {
+		for _, file := range files {
+			entry := file.(map[any]any)
+			if entry[uint64(1)] == uint64(f) {
+				entry[uint64(2)], entry[uint64(3)] = content, len(content)
+			}
+		}
+		return files
+	})
+}
+
+// withoutFile takes a file out, past personalisation.
+func withoutFile(t testing.TB, c *chip.Chip, f lds.File) *chip.Chip {
+	t.Helper()
+	return withFiles(t, c, func(files []any) []any {
+		left := slices.DeleteFunc(slices.Clone(files), func(file any) bool { return file.(map[any]any)[uint64(1)] == uint64(f) })
+		if len(left) != len(files)-1 {
+			t.Fatalf("the chip has no %v", f)
+		}
+		return left
+	})
+}
+
+// withFiles changes the files in a chip's memory.
+func withFiles(t testing.TB, c *chip.Chip, change func([]any) []any) *chip.Chip {
+	t.Helper()
 	const files = 7
 	var memory map[int]any
 	if err := cbor.Unmarshal(c.State(), &memory); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range memory[files].([]any) {
-		entry := file.(map[any]any)
-		if entry[uint64(1)] == uint64(f) {
-			entry[uint64(2)], entry[uint64(3)] = content, len(content)
-		}
-	}
+	memory[files] = change(memory[files].([]any))
 	state, err := cbor.Marshal(memory)
 	if err != nil {
 		t.Fatal(err)
