@@ -3,6 +3,8 @@
 package main
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -43,5 +45,21 @@ func runReaderScripts(t *testing.T, dir string) {
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
 			return nil
 		},
+	})
+}
+
+// --timeout ends the wait for a reader too, in words.
+func TestReadTimesOutBeforeTheCard(t *testing.T) {
+	pcsctest.Run(t, func(s *pcsctest.Service) {
+		defer s.Suspend()()
+		for lang, want := range map[string]string{"en": "the card took longer than 1s", "vi": "đọc thẻ lâu hơn 1s"} {
+			var out, errs bytes.Buffer
+			a := newApp()
+			a.out, a.err = &out, &errs
+			code := a.run(t.Context(), []string{"read", "--can", "000015", "--timeout", "1s", "--lang", lang})
+			if code != exitFailed || !strings.Contains(errs.String(), want) {
+				t.Errorf("%s: exit code %d, %s", lang, code, &errs)
+			}
+		}
 	})
 }

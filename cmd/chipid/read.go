@@ -121,7 +121,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		defer cancel()
 		card, err := a.openCard(ctx, flags.reader, flags.chip)
 		if err != nil {
-			return err
+			return a.tooLong(cmd.Context(), err, flags.timeout)
 		}
 		transport, endTrace, err := a.traced(flags.trace, trace.MaskNothing, card)
 		if err != nil {
@@ -143,13 +143,8 @@ but with --trace-secrets, which is for cards of no real person.`,
 			err = e
 		}
 		untraced := endTrace()
-		if errors.Is(err, context.DeadlineExceeded) && cmd.Context().Err() == nil {
-			return a.told(err,
-				fmt.Sprintf("đọc thẻ lâu hơn %s: hãy lấy thẻ ra, đặt lại rồi thử lại, hoặc cho --timeout dài hơn", flags.timeout),
-				fmt.Sprintf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%v)", flags.timeout, err))
-		}
 		if err != nil {
-			return errors.Join(err, untraced)
+			return errors.Join(a.tooLong(cmd.Context(), err, flags.timeout), untraced)
 		}
 		unsaved := untraced
 		if flags.out != "" {
@@ -164,6 +159,16 @@ but with --trace-secrets, which is for cards of no real person.`,
 		return a.withFailure(err, errors.Join(unsaved, a.export(form, flags.export.to, evidence, report)))
 	}
 	return cmd
+}
+
+// tooLong words an error that is the end of --timeout, and nobody's interruption.
+func (a *app) tooLong(ctx context.Context, err error, timeout time.Duration) error {
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return err
+	}
+	return a.told(err,
+		fmt.Sprintf("đọc thẻ lâu hơn %s: hãy lấy thẻ ra, đặt lại rồi thử lại, hoặc cho --timeout dài hơn", timeout),
+		fmt.Sprintf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%v)", timeout, err))
 }
 
 // makeEmpty makes a folder, or takes one in which nothing is: what was read of

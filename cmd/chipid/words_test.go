@@ -42,6 +42,7 @@ func TestErrorsInVietnamese(t *testing.T) {
 		want []string
 	}{
 		{pcsc.ErrNoService, []string{"dịch vụ thẻ thông minh chưa chạy", "systemctl start pcscd"}},
+		{pcsc.ErrStuck, []string{"không trả lời", "systemctl restart pcscd"}},
 		{pcsc.ErrNoAccess, []string{"polkit"}},
 		{pcsc.ErrNoReader, []string{"chưa cắm đầu đọc"}},
 		{&pcsc.NoSuchReaderError{Selector: "XYZ", Readers: readers}, []string{"không có đầu đọc nào tên là", "XYZ", `0 "ACS", 1 "Identiv"`}},

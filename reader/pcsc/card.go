@@ -16,7 +16,8 @@ import (
 	"chipid/reader"
 )
 
-// patience is how long Connect waits for a card that another program holds.
+// patience is how long Connect waits for a card that another program holds, and
+// anybody for a service that does not answer when a card is given back to it.
 const patience = 3 * time.Second
 
 // handle is what the package uses of an open card; tests put a scripted one in
@@ -55,16 +56,8 @@ type Card struct {
 
 // Connect opens the card on the reader that selector means (see Choose).
 func Connect(ctx context.Context, selector string) (*Card, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	pc, err := establish()
+	pc, readers, err := find(ctx, establish)
 	if err != nil {
-		return nil, err
-	}
-	readers, err := list(pc)
-	if err != nil {
-		pc.Release()
 		return nil, err
 	}
 	chosen, err := Choose(readers, selector)
@@ -86,42 +79,26 @@ func Connect(ctx context.Context, selector string) (*Card, error) {
 // transaction; we wait for `patience` and then say so. After an error the
 // context is released. It is called with mu held.
 func (c *Card) open(ctx context.Context, pc service) error {
-	type opened struct {
-		met met
-		err error
-	}
-	got := make(chan opened, 1)
-	go func() {
+	met, err := inTime(ctx, patience, func() (met, error) {
 		met, err := meet(pc, c.name)
-		got <- opened{met, err}
-	}()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	var err error
-	select {
-	case o := <-got:
-		if o.err != nil {
+		if err != nil {
 			pc.Release()
-			return o.err
 		}
-		c.pc, c.met = pc, o.met
-		c.gone.Store(false)
-		c.resting()
-		return nil
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
-		err = scard.ErrSharingViolation
-	}
-	// The calls cannot be taken back: whenever they end, what they got is let
-	// go.
-	go func() {
-		if o := <-got; o.err == nil {
-			o.met.handle.Disconnect(scard.LeaveCard)
-		}
+		return met, err
+	}, func(met met) {
+		met.handle.Disconnect(scard.LeaveCard)
 		pc.Release()
-	}()
-	return err
+	})
+	switch {
+	case errors.Is(err, errTooLate):
+		return scard.ErrSharingViolation
+	case err != nil:
+		return err
+	}
+	c.pc, c.met = pc, met
+	c.gone.Store(false)
+	c.resting()
+	return nil
 }
 
 // met is an open card with what it and its reader say of themselves.
@@ -219,18 +196,17 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	c.rest.Stop()
 	go func() {
 		response, err := call()
+		if err != nil {
+			err = c.transmitError(err)
+			c.gone.Store(errors.Is(err, ErrCardRemoved) || errors.Is(err, ErrNoReader) || errors.Is(err, ErrNoService))
+		}
 		c.resting()
 		c.mu.Unlock() // before the answer is told: the next command may follow at once
 		got <- answer{response, err}
 	}()
 	select {
 	case a := <-got:
-		if a.err != nil {
-			err := c.transmitError(a.err)
-			c.gone.Store(errors.Is(err, ErrCardRemoved) || errors.Is(err, ErrNoReader) || errors.Is(err, ErrNoService))
-			return nil, err
-		}
-		return a.response, nil
+		return a.response, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -247,7 +223,8 @@ func (c *Card) usable() error {
 	return nil
 }
 
-// transmitError says what a failed exchange means. Drivers report a card
+// transmitError says what a failed exchange means. It is called with mu held.
+// Drivers report a card
 // torn out in the middle of a command as a failure of the line; whether the
 // card is still there tells the two apart. Whatever it was, card and program no
 // longer agree on where they are.
@@ -378,10 +355,26 @@ func (c *Card) disposition() scard.Disposition {
 func (c *Card) drop() {
 	c.rest.Stop()
 	if c.handle != nil {
-		_ = c.handle.Disconnect(c.disposition())
-		_ = c.pc.Release()
-		c.handle = nil
+		_ = c.letGo()
 	}
+}
+
+// letGo gives up the card and the context. A service that does not answer does
+// so whenever it comes to it, or when this program ends. It is called with mu held.
+func (c *Card) letGo() error {
+	card, pc, how := c.handle, c.pc, c.disposition()
+	c.handle = nil
+	_, err := inTime(context.Background(), patience, func() (any, error) {
+		err := card.Disconnect(how)
+		if e := pc.Release(); err == nil {
+			err = e
+		}
+		return nil, err
+	}, func(any) {})
+	if errors.Is(err, errTooLate) {
+		return nil
+	}
+	return err
 }
 
 // Rejoin waits for a card to be on the reader, again or still, and opens it
@@ -439,7 +432,7 @@ func (c *Card) Rejoin(ctx context.Context) error {
 		case now.Mute:
 			last = ErrCardMute
 		default:
-			pc, err := c.connect()
+			pc, err := inTime(ctx, answersWithin, c.connect, func(pc service) { pc.Release() })
 			if err == nil {
 				err = c.open(ctx, pc)
 			}
@@ -491,10 +484,7 @@ func (c *Card) disconnect() error {
 		return nil
 	}
 	c.rest.Stop()
-	err := c.handle.Disconnect(c.disposition())
-	if e := c.pc.Release(); err == nil {
-		err = e
-	}
+	err := c.letGo()
 	if errors.Is(err, scard.ErrRemovedCard) || errors.Is(err, scard.ErrNoSmartcard) || errors.Is(err, scard.ErrInvalidHandle) {
 		return nil // a card that is gone is closed
 	}

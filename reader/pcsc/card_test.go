@@ -517,3 +517,31 @@ func TestPatience(t *testing.T) {
 		}
 	})
 }
+
+// A service that does not answer is told as that, and what it gives after all is
+// given back.
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		goOn := make(chan struct{})
+		stuck := func() (service, error) {
+			<-goOn
+			return d.establish()
+		}
+		start := time.Now()
+		if _, _, err := find(t.Context(), stuck); !errors.Is(err, ErrStuck) || time.Since(start) != answersWithin {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start = time.Now()
+		if _, _, err := find(ctx, stuck); !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
+			t.Errorf("given up after %s: %v", time.Since(start), err)
+		}
+		close(goOn)
+		synctest.Wait()
+		if d.contexts != 0 {
+			t.Errorf("%d contexts are open", d.contexts)
+		}
+	})
+}

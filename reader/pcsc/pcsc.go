@@ -28,6 +28,7 @@ import (
 // What can go wrong on the way to a card. Test with errors.Is.
 var (
 	ErrNoService   = errors.New("the smart card service is not running: start it (Linux: systemctl start pcscd, or pcscd -f, of the package pcscd; Windows: plug a reader in, which starts it, or start the service SCardSvr)")
+	ErrStuck       = errors.New("the smart card service does not answer: unplug the reader and plug it in again, or restart the service (Linux: systemctl restart pcscd; Windows: service SCardSvr)")
 	ErrNoAccess    = errors.New("the smart card service does not let this user in: allow it in polkit (org.debian.pcsc-lite.access_pcsc), or log in at the machine itself")
 	ErrNoReader    = errors.New("no card reader is connected: plug one in, or see chipid reader list")
 	ErrNoCard      = errors.New("there is no card on the reader: put one on it and try again")

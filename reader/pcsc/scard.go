@@ -98,15 +98,75 @@ func establish() (service, error) {
 // List gives the readers there are, in the order of the service, and what is
 // on them.
 func List(ctx context.Context) ([]Reader, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	pc, err := establish()
+	pc, readers, err := find(ctx, establish)
 	if err != nil {
 		return nil, err
 	}
-	defer pc.Release()
-	return list(pc)
+	pc.Release()
+	return readers, nil
+}
+
+// find reaches the service and lists the readers.
+func find(ctx context.Context, connect func() (service, error)) (service, []Reader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	type found struct {
+		pc      service
+		readers []Reader
+	}
+	f, err := inTime(ctx, answersWithin, func() (found, error) {
+		pc, err := connect()
+		if err != nil {
+			return found{}, err
+		}
+		readers, err := list(pc)
+		if err != nil {
+			pc.Release()
+		}
+		return found{pc, readers}, err
+	}, func(f found) { f.pc.Release() })
+	if errors.Is(err, errTooLate) {
+		err = fmt.Errorf("ask the smart card service for its readers: %w", ErrStuck)
+	}
+	return f.pc, f.readers, err
+}
+
+// answersWithin is how long a service may take for what it has to wait for
+// nobody for. One that systemd starts for the first call looks for readers first.
+const answersWithin = 15 * time.Second
+
+var errTooLate = errors.New("no answer in time")
+
+// inTime makes a call of the service, which cannot be taken back and may never
+// end: when ctx ends or patience does, the call goes on by itself, and what it
+// gets is undone.
+func inTime[T any](ctx context.Context, patience time.Duration, call func() (T, error), undo func(T)) (T, error) {
+	type answer struct {
+		got T
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		got, err := call()
+		answers <- answer{got, err}
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	err := errTooLate
+	select {
+	case a := <-answers:
+		return a.got, a.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+	}
+	go func() {
+		if a := <-answers; a.err == nil {
+			undo(a.got)
+		}
+	}()
+	return *new(T), err
 }
 
 // mostLists is how often readers are listed anew that come or go while they are.

@@ -255,3 +255,68 @@ func TestWatchBesideOtherCalls(t *testing.T) {
 		}
 	})
 }
+
+// A service that does not answer holds up nobody who wants to stop.
+func TestStuckService(t *testing.T) {
+	pcsctest.Run(t, func(service *pcsctest.Service) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		defer insert(t, pcsctest.Slot0).remove()
+		inserted, watched := make(chan struct{}, 10), make(chan error, 1)
+		watching, stopWatch := context.WithCancel(ctx)
+		go func() {
+			watched <- Watch(watching, func(e Event) {
+				if e.Kind == CardInserted {
+					inserted <- struct{}{}
+				}
+			})
+		}()
+		<-inserted
+		talking, err := Connect(ctx, "0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resume := service.Suspend()
+		ended := make(chan string, 10)
+		stopped := func(what string, call func(ctx context.Context) error, want error) {
+			go func() {
+				short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+				defer cancel()
+				if err := call(short); !errors.Is(err, want) {
+					t.Errorf("%s: %v", what, err)
+				}
+				ended <- what
+			}()
+		}
+		stopped("list", func(ctx context.Context) error { _, err := List(ctx); return err }, context.DeadlineExceeded)
+		stopped("connect", func(ctx context.Context) error { _, err := Connect(ctx, "0"); return err }, context.DeadlineExceeded)
+		stopped("begin to watch", func(ctx context.Context) error { return Watch(ctx, func(Event) {}) }, nil)
+		stopped("watch", func(context.Context) error { stopWatch(); return <-watched }, nil)
+		stopped("speak to the card", func(ctx context.Context) error { _, err := talking.Transmit(ctx, make([]byte, 4)); return err }, context.DeadlineExceeded)
+		soon := time.After(10 * time.Second)
+		for range 5 {
+			select {
+			case <-ended:
+			case <-soon:
+				t.Fatal("somebody is held up")
+			}
+		}
+		if err := talking.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		resume()
+		// What was given up has been let go by then.
+		card, err := Connect(ctx, "0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer service.Suspend()()
+		closed := make(chan error, 1)
+		go func() { closed <- card.Close() }()
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Error("closing the card does not end")
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -63,7 +64,38 @@ type watcher struct {
 	answered  bool // it has told of readers since it was found
 }
 
+// run is watch, but ends with ctx whether or not the service wakes up.
 func (w *watcher) run(ctx context.Context) error {
+	var mu sync.Mutex
+	over, report := false, w.report
+	w.report = func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			report(e)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.watch(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(settling)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C: // it is stuck, and ends when it comes to it
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	over = true
+	return nil
+}
+
+func (w *watcher) watch(ctx context.Context) error {
 	pause, lost := firstPause, false
 	for ctx.Err() == nil {
 		pc, err := w.connect()

@@ -178,6 +178,19 @@ func (s *Service) await(what string, ready func() error) {
 	}
 }
 
+// Suspend has the service answer nothing more, as one whose driver hangs, and
+// gives back what has it go on.
+func (s *Service) Suspend() (resume func()) {
+	s.t.Helper()
+	send := func(signal syscall.Signal) {
+		if err := s.command.Process.Signal(signal); err != nil {
+			s.t.Errorf("signal pcscd: %v", err)
+		}
+	}
+	send(syscall.SIGSTOP)
+	return func() { send(syscall.SIGCONT) }
+}
+
 // Stop ends the service as a crash would.
 func (s *Service) Stop() {
 	if s.command == nil {
