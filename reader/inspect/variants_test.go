@@ -16,6 +16,7 @@ import (
 	"chipid/card/perso"
 	"chipid/card/termauth"
 	"chipid/card/tlv"
+	"chipid/pki/cert"
 	"chipid/pki/curve"
 	"chipid/pki/cvc"
 	"chipid/pki/dh"
@@ -211,10 +212,13 @@ func TestMappingProofCannotBeAvoided(t *testing.T) {
 		e    func(*inspect.Evidence)
 		want inspect.Verdict
 		code string
+
+		anchors []*cert.Certificate // beside those of the document's state
 	}{
 		"genuine":                       {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine}, want: inspect.Genuine},
 		"a clone with a key of its own": {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine, held: key(t, 13)}, want: inspect.Rejected, code: "clone"},
 		"a file of another state":       {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine, signer: &utopia}, want: inspect.Undetermined, code: "no_trust_anchor"},
+		"of another, trusted state":     {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine, signer: &utopia}, anchors: utopia.store(t).Anchors("UT"), want: inspect.Rejected, code: "wrong_state"},
 		"the file taken away":           {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine}, read: func(d *lds.Document) { d.Delete(lds.EFCardSecurity) }, want: inspect.Rejected, code: "stripped"},
 		"the transcript taken away":     {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine}, e: func(e *inspect.Evidence) { e.ChipMappings = nil }, want: inspect.Undetermined, code: "mapping_not_run"},
 		"the proof changed":             {v: variant{pace: []lds.PACEInfo{cam}, mapping: genuine}, e: func(e *inspect.Evidence) { e.ChipMappings[0].Proof[5] ^= 1 }, want: inspect.Rejected, code: "clone"},
@@ -245,7 +249,13 @@ func TestMappingProofCannotBeAvoided(t *testing.T) {
 			if tt.e != nil {
 				tt.e(e)
 			}
-			r := inspect.Check(e, vn.store(t), now)
+			store := vn.store(t)
+			for _, anchor := range tt.anchors {
+				if err := store.AddAnchor(anchor); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := inspect.Check(e, store, now)
 			if r.Verdict != tt.want || r.Checks.ChipAuthentication.Code != tt.code {
 				t.Errorf("%s, %s: %s", r.Verdict, r.Checks.ChipAuthentication.Code, r.Checks.ChipAuthentication.Reason)
 			}
