@@ -251,6 +251,29 @@ func TestEqualContributions(t *testing.T) {
 	}
 }
 
+// A response under the right keys is for both challenges, the chip's and the
+// terminal's, or is none: each of them alone may be from another run.
+func TestResponseToAnotherChallenge(t *testing.T) {
+	seed := bytes.Repeat([]byte{7}, SeedSize)
+	chips, ours := []byte("RND.IC 1"), []byte("RND.IFD1")
+	for name, answered := range map[string][2][]byte{
+		"another of the chip's": {[]byte("RND.IC 2"), ours}, "another of the terminal's": {chips, []byte("RND.IFD2")},
+		"turned round": {ours, chips}, "both": {chips, ours},
+	} {
+		terminal := NewTerminal(seed, bytes.NewReader(append(bytes.Clone(ours), make([]byte, keySize)...)))
+		if _, err := terminal.Authenticate(chips); err != nil {
+			t.Fatal(err)
+		}
+		response, err := terminal.keys.seal(answered[0], answered[1], bytes.Repeat([]byte{1}, keySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := terminal.Finish(response); (name == "both") != (err == nil) || err != nil && !errors.Is(err, ErrAuthentication) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestBadParameters(t *testing.T) {
 	seed := make([]byte, SeedSize)
 	if _, err := NewTerminal(seed[:15], rand.Reader).Authenticate(make([]byte, ChallengeSize)); err == nil {

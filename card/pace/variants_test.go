@@ -176,6 +176,10 @@ func TestProof(t *testing.T) {
 		return tr
 	}
 	n := curve.BrainpoolP256r1().Params().N
+	unnumbered := cardSecurity(t, chip.Static.PublicKey(), 13)
+	unnumbered.ChipAuthenticationPublicKeys[0].KeyID = nil
+	two := unnumbered
+	two.ChipAuthenticationPublicKeys = append(two.ChipAuthenticationPublicKeys, cardSecurity(t, stranger.PublicKey(), 12).ChipAuthenticationPublicKeys...)
 	for name, tt := range map[string]struct {
 		tr       Transcript
 		security lds.SecurityInfos
@@ -184,6 +188,8 @@ func TestProof(t *testing.T) {
 		"another chip's key":      {good, cardSecurity(t, stranger.PublicKey(), 13), ErrAuthentication},
 		"a key of another curve":  {good, cardSecurity(t, &curve.PublicKey{Curve: curve.P256(), Point: curve.P256().Generator()}, 13), ErrAuthentication},
 		"a key of another number": {good, cardSecurity(t, chip.Static.PublicKey(), 12), ErrNoKey},
+		"one key without number":  {good, unnumbered, nil},
+		"one of two without":      {good, two, ErrNoKey},
 		"no key":                  {good, lds.SecurityInfos{}, ErrNoKey},
 		"proof flipped":           {change(func(tr *Transcript) { tr.Proof[31] ^= 1 }), security, ErrAuthentication},
 		"proof cut":               {change(func(tr *Transcript) { tr.Proof = tr.Proof[1:] }), security, ErrAuthentication},
