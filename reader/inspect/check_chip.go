@@ -204,7 +204,11 @@ func (c *checker) keyOfDG14() Outcome {
 			"chip có khóa bí mật ứng với dữ liệu đã ký: không phải bản sao")
 	}()
 	check.Protocol = offers[0].Info.Name()
-	if run != nil && run.Protocol != "" {
+	switch {
+	case run == nil:
+	case run.Transcript != nil: // what was run, not what is said beside it
+		check.Protocol = run.Transcript.Protocol
+	case run.Protocol != "":
 		check.Protocol = run.Protocol
 	}
 	if run != nil && len(run.Attempts) > 0 {

@@ -260,6 +260,9 @@ func (e *Evidence) validate() error {
 			return fmt.Errorf("%w: its reading plan is %.40q", ErrEvidence, e.Plan)
 		}
 	}
+	if !slices.Contains([]string{"", "CAN", zonePassword, "PIN", "PUK"}, e.Access.Password) {
+		return fmt.Errorf("%w: no chip has a password called %.40q", ErrEvidence, e.Access.Password)
+	}
 	// Beyond these years no JSON can carry the time.
 	for _, at := range []time.Time{e.ReadAt, e.EndedAt} {
 		if y := at.UTC().Year(); !at.IsZero() && (y < 1 || y > 9999) {

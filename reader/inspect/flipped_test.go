@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -201,4 +202,32 @@ func TestTerminalRecordOfAnotherSession(t *testing.T) {
 	third := session(root)
 	delete(third.Files, "EF_CVCA")
 	check(third, inspect.Genuine, inspect.Passed, "", "not checked again: EF.CVCA, which names the chip's trust points, is not in the evidence")
+}
+
+// What a transcript proves is told by the transcript: the word beside it, which
+// nobody has signed, cannot make a run of a weak cipher one of a strong one. And
+// evidence names no password that no chip has.
+func TestWordsBesideTranscripts(t *testing.T) {
+	vn, _ := states(t)
+	store := vn.store(t)
+	e, err := inspect.Read(t.Context(), reader.NewChipTransport(card(t, vn.doc, vn.secrets)), options(can(vn.secrets)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := inspect.Check(e, store, now).Checks.ChipAuthentication
+	e.ChipAuthentication.Protocol = "CA-ECDH-AES-CBC-CMAC-256"
+	if got := inspect.Check(e, store, now).Checks.ChipAuthentication; got.Protocol != ran.Protocol || ran.Protocol != "CA-ECDH-AES-CBC-CMAC-128" {
+		t.Errorf("after another word beside the transcript of %s: %s, %s", ran.Protocol, got.Status, got.Protocol)
+	}
+	raw, err := e.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Replace(raw, []byte("passwordcCAN"), []byte("passwordcWAN"), 1)
+	if bytes.Equal(other, raw) {
+		t.Fatal("the evidence names no password")
+	}
+	if _, err := inspect.ParseEvidence(other); !errors.Is(err, inspect.ErrEvidence) {
+		t.Errorf("evidence of a password that no chip has: %v", err)
+	}
 }
