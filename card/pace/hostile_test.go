@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"bytes"
 	"encoding/asn1"
 	"errors"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 
 	"chipid/card/iso7816"
 	"chipid/card/lds"
+	"chipid/card/tlv"
 )
 
 // modp4096 is the prime of group 16 of RFC 3526: sound, and not one of ours.
@@ -56,6 +58,34 @@ func TestUnknownGroupsCostNothing(t *testing.T) {
 		}
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("%v: 16 refusals took %v", oid, took)
+		}
+	}
+}
+
+// A public value modulo p that begins with zeros, as one in 256 does and ours never
+// do, may come with or without them; the token is over the number without (Doc
+// 9303-11 §9.4.1), and the secret agreed on with them (§9.7.1).
+func TestNumbersThatBeginWithZeros(t *testing.T) {
+	s, err := newSuite(variant(lds.DH, lds.GenericMapping, iso7816.AES128, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var short element
+	for k := int64(2); short == nil || short.secret()[0] != 0; k++ {
+		if short, err = s.group.multiplyGenerator(big.NewInt(k).Bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	padded := short.secret()
+	stripped := bytes.TrimLeft(padded, "\x00")
+	want := tlv.Encode(0x7F49, s.oid, tlv.Encode(0x84, stripped))
+	for _, encoded := range [][]byte{padded, stripped} {
+		e, err := s.group.parse(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.equal(short) || !bytes.Equal(s.tokenInput(e), want) || len(e.secret()) != s.group.size() {
+			t.Errorf("read from %d octets: token over %X, secret of %d", len(encoded), s.tokenInput(e), len(e.secret()))
 		}
 	}
 }
