@@ -70,6 +70,9 @@ but with --trace-secrets, which is for cards of no real person.`,
 	}
 	flags.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := noEmptyFlag(cmd); err != nil {
+			return err
+		}
 		passwords, err := flags.passwords(a)
 		if err != nil {
 			return err

@@ -110,6 +110,18 @@ func valueMistake(e *pflag.InvalidValueError) error {
 	return misusef("--%s: %s", name, why)
 }
 
+// noEmptyFlag refuses a flag that was given with nothing in it, as by a script
+// whose variable is not set: a read that should be bound to a challenge would not
+// be, and nobody would see it.
+func noEmptyFlag(cmd *cobra.Command) (err error) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed && f.Value.Type() == "string" && f.Value.String() == "" && err == nil {
+			err = usageErrorf("--%s is empty: give it a value, or leave it away", f.Name)
+		}
+	})
+	return err
+}
+
 // noSuchCommand answers an unknown command with those that it may have been.
 func noSuchCommand(cmd *cobra.Command, name string) error {
 	cmd.SuggestionsMinimumDistance = 2 // letters
@@ -138,6 +150,7 @@ func vietnameseUsage() map[string]string {
 		"--%s takes true or false, not %q":                            "--%s nhận true hoặc false, không phải %q",
 		"--%s: %q is too large":                                       "--%s: %q quá lớn",
 		"--%s: %s":                                                    "--%s: giá trị không đúng (%s)",
+		"--%s is empty: give it a value, or leave it away":            "--%s để trống: hãy cho một giá trị, hoặc bỏ cờ này",
 		"--lang is vi or en, not %q":                                  "--lang là vi hoặc en, không phải %q",
 		"%s needs --reason TEXT":                                      "%s cần --reason LÝ-DO",
 

@@ -64,6 +64,24 @@ func TestUsageInVietnamese(t *testing.T) {
 	}
 }
 
+// A challenge that a script has lost, --challenge "$UNSET", is no read without one.
+func TestEmptyFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"read", "--can", "000015", "--challenge", ""},
+		{"read", "--can", "000015", "--trust="},
+		{"verify", "EVIDENCE", "--challenge="},
+		{"verify", "EVIDENCE", "--plan", ""},
+		{"verify", "EVIDENCE", "--at", ""},
+	} {
+		var out, told bytes.Buffer
+		a := newApp()
+		a.in, a.out, a.err = strings.NewReader(""), &out, &told
+		if code := a.run(t.Context(), args); code != exitUsage || !strings.Contains(told.String(), "is empty: give it a value") {
+			t.Errorf("%q: exit code %d, %s", args, code, &told)
+		}
+	}
+}
+
 // Every sentence about wrong usage has its Vietnamese, with the same things in
 // it in the same order; and every Vietnamese one has a command that says it.
 func TestEveryUsageHasItsVietnamese(t *testing.T) {

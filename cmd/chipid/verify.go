@@ -56,6 +56,9 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
 	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for; with --challenge, full)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := noEmptyFlag(cmd); err != nil {
+			return err
+		}
 		when, err := parseTime(at, a.now())
 		if err != nil {
 			return err
