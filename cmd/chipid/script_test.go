@@ -20,6 +20,7 @@ import (
 
 	"chipid/card/artwork"
 	"chipid/card/artwork/portrait"
+	"chipid/enroll/hub/hubtest"
 	"chipid/pki/keystore"
 	"chipid/reader/bureau"
 )
@@ -149,15 +150,17 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, goRace)
 			env.Setenv("CHIPID_PASSPHRASE", "correct horse battery staple")
-			// A port that was free a moment ago, for scripts that serve.
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			// For scripts that serve.
+			address, release, err := hubtest.Reserve()
 			if err != nil {
 				return err
 			}
-			env.Setenv("HUB_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-			if err := l.Close(); err != nil {
+			env.Defer(release)
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
 				return err
 			}
+			env.Setenv("HUB_PORT", port)
 			return nil
 		},
 	})

@@ -26,6 +26,7 @@ import (
 
 	"filippo.io/age"
 
+	"chipid/enroll/hub/hubtest"
 	"chipid/enroll/packet"
 	stationsync "chipid/enroll/sync"
 	"chipid/pki/durable"
@@ -523,14 +524,15 @@ func (c *child) kill() {
 	c.Wait()
 }
 
-func freeAddress(t *testing.T) string {
+// reserved is an address for hubs that come and go.
+func reserved(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := hubtest.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return address
 }
 
 // The hub's process is killed with SIGKILL again and again while stations
@@ -542,7 +544,7 @@ func TestKilledWhileReceiving(t *testing.T) {
 	}
 	s := newSite(t)
 	st := s.station("school-7")
-	address := freeAddress(t)
+	address := reserved(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	draws := rand.New(rand.NewPCG(seed, 2))
@@ -628,7 +630,7 @@ func TestHubDiskFull(t *testing.T) {
 	}
 	s := newSite(t)
 	st := s.station("school-7")
-	address := freeAddress(t)
+	address := reserved(t)
 	s.serve().stop() // makes the index, whose file is larger than the limit below allows to grow to
 	hub := s.spawn(t, address, 300_000)
 	c := st.client("https://"+address, func(o *stationsync.ClientOptions) { o.Chunk = 1 << 20 })

@@ -27,6 +27,7 @@ import (
 	"chipid/card/national"
 	"chipid/enroll"
 	"chipid/enroll/hub"
+	"chipid/enroll/hub/hubtest"
 	"chipid/enroll/packet"
 	"chipid/enroll/queue"
 	"chipid/enroll/sync"
@@ -311,12 +312,12 @@ func TestGateAtTheHub(t *testing.T) {
 func TestHubDown(t *testing.T) {
 	c := newChain(t)
 	c.approve(2)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, release, err := hubtest.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	s, err := c.run("https://" + l.Addr().String())
+	defer release()
+	s, err := c.run("https://" + nobody)
 	if !errors.As(err, new(*sync.UnreachableError)) || !strings.Contains(err.Error(), "cannot be reached") || s.Waiting != 2 || s.Retries != 5 || s.Stopped == "" {
 		t.Fatalf("%+v, %v", s, err)
 	}
