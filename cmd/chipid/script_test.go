@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 		// `await PATTERN COMMAND` runs a command until it prints what matches:
 		// another process gives no other sign.
 		"await": func() {
-			pattern, deadline := regexp.MustCompile(os.Args[1]), time.Now().Add(20*time.Second)
+			pattern, deadline := regexp.MustCompile(os.Args[1]), time.Now().Add(time.Minute)
 			for {
 				out, err := exec.Command(os.Args[2], os.Args[3:]...).CombinedOutput()
 				if pattern.Match(out) {

@@ -126,7 +126,7 @@ func await(t *testing.T, slot string, present bool) {
 			Present bool
 		}
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		var out bytes.Buffer
 		a := newApp()
 		a.out, a.err = &out, io.Discard
