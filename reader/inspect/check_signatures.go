@@ -199,20 +199,31 @@ func (c *checker) trust() (authority, revocation Outcome) {
 	return authority, c.revocation(path)
 }
 
-// bestPath is that of the first signer who is trusted, and where none is, of
-// the first: each has signed all of it.
+// bestPath is that of the first signer who is trusted: each has signed all of it.
+// Where none is, it is that of the first against whom something speaks, and only
+// where nothing does, of the first: a key that nobody knows takes a moment to
+// make, and must not cover up one that was revoked.
 func (c *checker) bestPath() trust.Path {
-	var first trust.Path
+	var other trust.Path
 	for i, signer := range c.passive.Signers {
 		path := c.trustPath(signer)
 		if path.Status == trust.Trusted {
 			return path
 		}
-		if i == 0 {
-			first = path
+		if i == 0 || !speaksAgainst(other) && speaksAgainst(path) {
+			other = path
 		}
 	}
-	return first
+	return other
+}
+
+// speaksAgainst tells a path that fails from one that lacks something.
+func speaksAgainst(path trust.Path) bool {
+	switch path.Status {
+	case trust.NoAnchor, trust.NotYetValid, trust.RevocationUnknown:
+		return false
+	}
+	return true
 }
 
 func (c *checker) trustPath(signer *cert.Certificate) trust.Path {

@@ -405,3 +405,30 @@ func TestMappingSuffices(t *testing.T) {
 	e.ChipAuthentication.Transcript, e.ChipAuthentication.Refused = nil, "no"
 	wantReport(t, inspect.Check(e, vn.store(t), now), wanted{inspect.Rejected, "chipAuthentication", inspect.Failed, "clone"})
 }
+
+// A signer of whom nothing is known takes nothing from what speaks against
+// another: else whoever has a revoked key would put a key of his own before it.
+func TestStrangerBeforeRevokedSigner(t *testing.T) {
+	vn := newIssuer(t, "vn")
+	doc, secrets := vn.build(t, mai, national.AAECDSA)
+	stranger := newIssuer(t, "vn")
+	revoked := must(doc.Get(lds.EFSOD))
+	other := clone(doc)
+	other.Delete(lds.EFSOD)
+	stranger.sign(t, other)
+	unknown := must(other.Get(lds.EFSOD))
+	ds, _, err := vn.authority.DocumentSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vn.authority.Revoke(ds.SerialNumber, "test"); err != nil {
+		t.Fatal(err)
+	}
+	for name, sod := range map[string][]byte{"first": mergedSOD(t, revoked, unknown), "last": mergedSOD(t, unknown, revoked)} {
+		forged := clone(doc)
+		forged.Set(lds.EFSOD, sod)
+		e := inspected(t, forgedChip(t, forged, secrets), options(can(secrets)), vn.store(t))
+		t.Log(name)
+		wantReport(t, inspect.Check(roundTrip(t, e), vn.store(t), now), wanted{inspect.Rejected, "revocation", inspect.Failed, "revoked"})
+	}
+}
