@@ -123,6 +123,11 @@ func (c *checker) unreadGroup(unread []string) *Outcome {
 		check = missing("no_dg1", "DG1, which says whose document this is, was not read", "chưa đọc DG1 (thông tin chủ thẻ)")
 		return &check
 	}
+	if !c.listed(lds.DG2) && c.policy.Plan.Wants(lds.DG2) { // which every document must have (Doc 9303-10 §4.7.2)
+		check = missing("no_dg2", "the document has no signed portrait (DG2): it is not known whose face belongs to it",
+			"giấy tờ không có ảnh đã ký (DG2) nên không biết ảnh của chủ thẻ")
+		return &check
+	}
 	for _, name := range unread {
 		f, _ := lds.FileByName(name)
 		switch {

@@ -432,3 +432,19 @@ func TestStrangerBeforeRevokedSigner(t *testing.T) {
 		wantReport(t, inspect.Check(roundTrip(t, e), vn.store(t), now), wanted{inspect.Rejected, "revocation", inspect.Failed, "revoked"})
 	}
 }
+
+// A document whose state has signed no portrait at all is as one of which the
+// portrait was not read: nobody knows whose face belongs to it.
+func TestNoPortraitSigned(t *testing.T) {
+	vn, _ := states(t)
+	doc := clone(vn.doc)
+	doc.Delete(lds.DG2)
+	doc.Delete(lds.EFSOD)
+	vn.sign(t, doc)
+	e := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	delete(e.Files, "DG2")
+	e.Files["EF_SOD"] = must(doc.Get(lds.EFSOD))
+	wantReport(t, inspect.Check(roundTrip(t, e), vn.store(t), now), wanted{inspect.Undetermined, "passiveAuthentication", inspect.NotRun, "no_dg2"})
+	plan := inspect.Policy{Plan: reader.IdentityPlan}
+	wantVerdict(t, plan.Check(e, vn.store(t), now), inspect.Genuine)
+}
