@@ -283,7 +283,8 @@ func Sign(rand io.Reader, private crypto.Signer, hash crypto.Hash, challenge []b
 		return nil, err
 	}
 	if err := Verify(private.Public(), &info, challenge, signature); err != nil {
-		return nil, fmt.Errorf("the signature just made does not verify: %w", err)
+		// Whatever a wrong signature may look like: its trailer is anything.
+		return nil, fmt.Errorf("%w: the one just made does not verify: %w", ErrSignature, err)
 	}
 	return signature, nil
 }
