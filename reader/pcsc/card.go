@@ -51,7 +51,8 @@ type Card struct {
 	spoken time.Time   // to the card, last
 	rest   *time.Timer // until somebody looks after it
 
-	gone atomic.Bool // the card was taken away: there is nothing to reset
+	underWay atomic.Bool // a command, whether or not somebody still waits for it
+	gone     atomic.Bool // the card was taken away: there is nothing to reset
 }
 
 // Connect opens the card on the reader that selector means (see Choose).
@@ -181,27 +182,17 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 
 // do runs one call of the service, of which only one may be under way.
 func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)) ([]byte, error) {
-	if !c.mu.TryLock() {
+	if !c.underWay.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("%s: the command before has not ended", doing)
-	}
-	if err := c.usable(); err != nil {
-		c.mu.Unlock()
-		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	type answer struct {
 		response []byte
 		err      error
 	}
 	got := make(chan answer, 1)
-	c.rest.Stop()
 	go func() {
-		response, err := call()
-		if err != nil {
-			err = c.transmitError(err)
-			c.gone.Store(errors.Is(err, ErrCardRemoved) || errors.Is(err, ErrNoReader) || errors.Is(err, ErrNoService))
-		}
-		c.resting()
-		c.mu.Unlock() // before the answer is told: the next command may follow at once
+		response, err := c.turn(doing, call)
+		c.underWay.Store(false) // before the answer is told: the next command may follow at once
 		got <- answer{response, err}
 	}()
 	select {
@@ -210,6 +201,24 @@ func (c *Card) do(ctx context.Context, doing string, call func() ([]byte, error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// turn makes a call when nobody else speaks to the card, which is being looked
+// after now and then.
+func (c *Card) turn(doing string, call func() ([]byte, error)) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable(); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	c.rest.Stop()
+	response, err := call()
+	if err != nil {
+		err = c.transmitError(err)
+		c.gone.Store(errors.Is(err, ErrCardRemoved) || errors.Is(err, ErrNoReader) || errors.Is(err, ErrNoService))
+	}
+	c.resting()
+	return response, err
 }
 
 // usable is called with mu held.

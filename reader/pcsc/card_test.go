@@ -28,6 +28,7 @@ type desk struct {
 	down     bool            // the service does not run
 	foreign  bool            // the card is another
 	status   error           // what Status comes to
+	ponders  time.Duration   // before it answers to Status
 	warm     bool            // the card was reset last, and not powered
 	resets   func()          // what happens at each reset; nil: nothing
 	connect  func() error    // what Connect comes to; nil: a card
@@ -184,6 +185,7 @@ func (c deskCard) BeginTransaction() error                { return nil }
 func (c deskCard) EndTransaction(scard.Disposition) error { return nil }
 func (c deskCard) Status() (*scard.CardStatus, error) {
 	c.note("status")
+	time.Sleep(c.ponders)
 	if c.status != nil {
 		return nil, c.status
 	}
@@ -543,5 +545,31 @@ func TestStuck(t *testing.T) {
 		if d.contexts != 0 {
 			t.Errorf("%d contexts are open", d.contexts)
 		}
+	})
+}
+
+// A command that comes while the resting card is being looked after waits for
+// that to end; only a command that has not ended refuses it.
+func TestCommandWhileLookedAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		c := d.open(t, idleRules{touchEvery: 2 * time.Second, letGoAfter: time.Minute})
+		d.ponders = time.Second
+		time.Sleep(2500 * time.Millisecond) // it is asked for its status since 0.5 s
+		if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := c.Transmit(short, []byte{0, 0, 0, 0}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("in a hurry: %v", err)
+		}
+		if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err == nil || errors.Is(err, reader.ErrCardLost) {
+			t.Errorf("a second command: %v", err)
+		}
+		d.ponders = 0
+		time.Sleep(time.Second)
+		d.closed(t, c)
 	})
 }
