@@ -320,6 +320,11 @@ func TestECDSATampering(t *testing.T) {
 			}
 		}
 	}
+	// Zeros before r and s make the same numbers, and no signature.
+	wide := append(append(append([]byte{0}, s[:32]...), 0), s[32:]...)
+	if err := Verify(k.Public(), &info, challenge, wide); !errors.Is(err, ErrSignature) {
+		t.Errorf("r and s of 33 octets: %v", err)
+	}
 	other, _ := lds.NewActiveAuthenticationInfo(crypto.SHA384)
 	if err := Verify(k.Public(), &other, challenge, s); !errors.Is(err, ErrSignature) {
 		t.Errorf("data group 14 names another hash: %v", err)

@@ -299,6 +299,19 @@ func TestTranscriptRefused(t *testing.T) {
 	if _, ok := good.Offer(lds.SecurityInfos{}); ok {
 		t.Error("an offer was found where there is none")
 	}
+	// Of two offers of one name, the one whose key the run took.
+	second := offer(t, newKey(t, curve.P256()), iso7816.AES128, big.NewInt(2))
+	first := offer(t, newKey(t, curve.P256()), iso7816.AES128, big.NewInt(1))
+	infos := lds.SecurityInfos{
+		ChipAuthentication:           []lds.ChipAuthenticationInfo{first.Info, second.Info},
+		ChipAuthenticationPublicKeys: []lds.ChipAuthenticationPublicKeyInfo{first.Key, second.Key},
+	}
+	for _, want := range []Offer{first, second} {
+		tr := Transcript{Protocol: want.Info.Name(), KeyID: want.Info.KeyID.Bytes()}
+		if got, ok := tr.Offer(infos); !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("key %v: %+v, %v", want.Info.KeyID, got, ok)
+		}
+	}
 }
 
 func TestOffers(t *testing.T) {

@@ -274,6 +274,13 @@ func TestRefuses(t *testing.T) {
 	if _, err := play(NewChip(chip.store), bytes.NewReader(make([]byte, 8)), good[len(good)-2:]); !errors.Is(err, cvc.ErrUnknownSigner) {
 		t.Errorf("a terminal of the session before: %v", err)
 	}
+	// Nor is another's name that of the key which was imported last.
+	chip = c.chip()
+	named := append([]iso7816.Command(nil), good[:len(good)-1]...)
+	named[len(named)-1].Data = tlv.Encode(0x83, []byte("VNTERM00002"))
+	if _, err := play(chip, bytes.NewReader(nil), named); !errors.Is(err, cvc.ErrUnknownSigner) {
+		t.Errorf("another terminal's name: %v", err)
+	}
 	// A certificate comes from the signer that was named, though the chip know
 	// its own one too: here the second CVCA's, after the first was named.
 	chip = c.chip()

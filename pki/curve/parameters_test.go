@@ -193,6 +193,52 @@ func TestRefusedParameters(t *testing.T) {
 	}
 }
 
+// Curves on which all numbers are true and logarithms are easy, or a group has small
+// parts: each passes every check of parameters but one.
+func TestTrappedCurves(t *testing.T) {
+	decimal := func(s string) *big.Int {
+		x, ok := new(big.Int).SetString(s, 10)
+		if !ok {
+			t.Fatal(s)
+		}
+		return x
+	}
+	anomalous := decimal("730750818665451459112596905638433048232067471723")
+	p25519 := number("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")
+	n25519 := new(big.Int).Lsh(number("1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed"), 3)
+	for _, test := range []struct {
+		why    string
+		params Params
+	}{
+		// As many points as the field has elements (Semaev, Smart, Satoh and Araki).
+		{"anomalous", Params{
+			P: anomalous, N: anomalous,
+			A:  decimal("425706413842211054102700238164133538302169176474"),
+			B:  decimal("203362936548826936673264444982866339953265530166"),
+			Gx: big.NewInt(3), Gy: decimal("38292783053156441019740319553956376819943854515"),
+		}},
+		// MNT4-298, which is made for pairings: embedding degree 4.
+		{"embedding degree", Params{
+			P: decimal("475922286169261325753349249653048451545124879242694725395555128576210262817955800483758081"),
+			N: decimal("475922286169261325753349249653048451545124878552823515553267735739164647307408490559963137"),
+			A: big.NewInt(2), B: decimal("423894536526684178289416011533888240029318103673896002803341544124054745019340795360841685"),
+			Gx: big.NewInt(2), Gy: decimal("45349871321937573215936391358175586973176712788128194918624237668542597351372674350864803"),
+		}},
+		// Curve25519 in short form with all of its group, eight times a prime.
+		{"order is not prime", Params{
+			P: p25519, N: n25519,
+			A:  number("2aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa984914a144"),
+			B:  number("7b425ed097b425ed097b425ed097b425ed097b425ed097b4260b5e9c7710c864"),
+			Gx: big.NewInt(3), Gy: decimal("1299108366751493491072583844439050006367275185315247662916144349568276347920"),
+		}},
+	} {
+		test.params.Cofactor = 1
+		if c, _, err := ParseParameters(spelled(test.params, nil)); !errors.Is(err, ErrInvalidParameters) || !strings.Contains(err.Error(), test.why) {
+			t.Errorf("%s: %v, %v", test.why, c, err)
+		}
+	}
+}
+
 func FuzzParseParameters(f *testing.F) {
 	for _, c := range Named() {
 		f.Add(c.ExplicitParameters())
