@@ -28,6 +28,10 @@ func (c *checker) terminalAuthentication() Outcome {
 		if !offered {
 			return notOffered("", "the chip holds no fingerprints or irises", "chip không có vân tay, mống mắt")
 		}
+		if plan := c.evidence.ReadingPlan(); plan.Names(lds.DG3) || plan.Names(lds.DG4) {
+			return notRun("no_terminal", "fingerprints and irises take the key of a terminal, and none was given (--terminal)",
+				"đọc vân tay, mống mắt cần khóa của đầu đọc được cấp quyền, chưa được cho (--terminal)")
+		}
 		return notRun("not_asked", "fingerprints and irises were not asked for", "không yêu cầu đọc vân tay, mống mắt")
 	}
 	rights, err := c.terminalRecord(run)
