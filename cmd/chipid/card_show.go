@@ -43,6 +43,7 @@ type faceContents struct {
 
 func newCardShowCommand(a *app) *cobra.Command {
 	var pictures string
+	var prints bool
 	cmd := &cobra.Command{
 		Use:   "show DIR",
 		Short: "Show what the files of a card say",
@@ -52,9 +53,11 @@ whether the signer is to be trusted: that is chipid verify.
 
 With --pictures the portrait, and what is there of printed portraits and
 signatures, is written to a new folder: as it is on the chip and, where that is
-JPEG 2000, as PNG too. Fingerprints and irises are described and not written.`,
+JPEG 2000, as PNG too. Fingerprints and irises are described, and written only
+with --prints.`,
 		Example: `  chipid card show CARD
   chipid card show CARD --pictures PICTURES
+  chipid card show EVIDENCE --pictures PICTURES --prints
   chipid card show CARD --json`,
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,12 +65,19 @@ JPEG 2000, as PNG too. Fingerprints and irises are described and not written.`,
 			if err != nil {
 				return err
 			}
+			if prints && pictures == "" {
+				return usageErrorf("--prints says what --pictures DIR writes: give both")
+			}
 			c := a.decodeCard(doc)
 			if pictures != "" {
 				if err := a.makeEmpty(pictures); err != nil {
 					return err
 				}
-				if err := fill(pictures, func() error { return savePictures(pictures, doc) }); err != nil {
+				shown := inspect.Pictures(doc)
+				if prints {
+					shown = append(shown, inspect.Prints(doc)...)
+				}
+				if err := fill(pictures, func() error { return writePictures(pictures, shown) }); err != nil {
 					os.Remove(pictures) // nothing is in it
 					return err
 				}
@@ -80,6 +90,7 @@ JPEG 2000, as PNG too. Fingerprints and irises are described and not written.`,
 		},
 	}
 	cmd.Flags().StringVar(&pictures, "pictures", "", "new folder for the pictures")
+	cmd.Flags().BoolVar(&prints, "prints", false, "with --pictures: fingerprints and irises too")
 	return cmd
 }
 

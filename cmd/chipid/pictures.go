@@ -16,14 +16,19 @@ import (
 )
 
 // savePictures writes the portrait (photo), the printed portraits and the
-// signatures of a document as files, as they are on the chip. Beside a JPEG 2000
+// signatures of a document as files.
+func savePictures(dir string, doc *lds.Document) error {
+	return writePictures(dir, inspect.Pictures(doc))
+}
+
+// writePictures writes pictures as they are on the chip. Beside a JPEG 2000
 // it puts a PNG, which everybody can open. No file that is there is written
 // over.
 //
 // A picture that does not decode leaves a note in the place of the PNG: what was
 // read is kept all the same.
-func savePictures(dir string, doc *lds.Document) error {
-	for _, p := range inspect.Pictures(doc) {
+func writePictures(dir string, pictures []inspect.NamedPicture) error {
+	for _, p := range pictures {
 		if err := writeNew(filepath.Join(dir, p.Name+biometric.Extension(p.Data)), p.Data); err != nil {
 			return err
 		}

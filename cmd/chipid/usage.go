@@ -191,6 +191,7 @@ func vietnameseUsage() map[string]string {
 		"there is no quirk %q: %s --quirks lists them": "không có tật %q: %s --quirks liệt kê tất cả",
 		"give either --slot or --address, not both":    "chỉ cho --slot hoặc --address, không cho cả hai",
 		"--slot: %v": "--slot: không có khe này; vpcd đánh số từ 0 (%v)",
+		"--prints says what --pictures DIR writes: give both": "--prints nói rõ --pictures THƯ-MỤC ghi những gì: hãy cho cả hai",
 		"%s needs --out FILE.pdf or FILE.png (see %s --help)": "%s cần --out TỆP.pdf hoặc TỆP.png (xem %s --help)",
 		"--side is front or back, not %q":                     "--side là front (mặt trước) hoặc back (mặt sau), không phải %q",
 		"--side goes with a PNG; a PDF has both faces":        "--side đi cùng PNG; PDF có cả hai mặt",

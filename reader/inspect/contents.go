@@ -185,9 +185,41 @@ type NamedPicture struct {
 	Data []byte
 }
 
+// Prints gives the images of fingers and irises in data groups 3 and 4, as they
+// are on the chip, named after what they are of. A record that cannot be read
+// has none; Contents says so.
+func Prints(doc *lds.Document) []NamedPicture {
+	var all []NamedPicture
+	times := make(map[string]int)
+	for _, f := range []lds.File{lds.DG3, lds.DG4} {
+		raw, ok := doc.Get(f)
+		if !ok {
+			continue
+		}
+		held, err := lds.DecodeBiometrics(f, raw)
+		if err != nil {
+			continue
+		}
+		for _, t := range held.Templates {
+			description, pictures, err := biometric.Describe(t.Record)
+			if err != nil {
+				continue
+			}
+			for i, picture := range pictures {
+				name := strings.ReplaceAll(description.Images[i].Of, " ", "-")
+				if times[name]++; times[name] > 1 {
+					name = fmt.Sprintf("%s-%d", name, times[name])
+				}
+				all = append(all, NamedPicture{name, picture})
+			}
+		}
+	}
+	return all
+}
+
 // Pictures gives the pictures that are there for people to see, as they are on
 // the chip: the portrait of data group 2, what is printed by data groups 5 and
-// 7. Fingers and irises are not among them.
+// 7. Fingers and irises are not among them, but in Prints.
 func Pictures(doc *lds.Document) []NamedPicture {
 	var all []NamedPicture
 	if picture, err := Portrait(doc); err == nil {

@@ -86,3 +86,55 @@ func TestContents(t *testing.T) {
 		t.Errorf("pictures %v", names)
 	}
 }
+
+// Fingers and irises come out as they are on the chip, WSQ too, each under a
+// name of its own; a record that cannot be read gives none.
+func TestPrints(t *testing.T) {
+	// An image of 4 × 3 in WSQ, of which there is the head only: SOI, SOF, EOI.
+	wsq := []byte{0xFF, 0xA0, 0xFF, 0xA2, 0, 17, 0, 255, 0, 3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xA1}
+	jpeg := photo(t, 1)
+	doc := new(lds.Document)
+	var templates []lds.Template
+	for range 2 {
+		finger, err := biometric.NewExtensible(biometric.FingerPart, int(biometric.RightIndex), wsq, 2020)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := lds.NewExtensibleTemplate(finger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates = append(templates, template)
+	}
+	record, err := biometric.NewFinger(biometric.LeftThumb, jpeg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dg3, err := lds.EncodeDG3(nil, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := lds.DecodeBiometrics(lds.DG3, dg3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := lds.EncodeBiometrics(lds.DG3, lds.Biometrics{Templates: append(templates, held.Templates...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.DG3, raw)
+	raw, err = lds.EncodeBiometrics(lds.DG4, lds.Biometrics{Templates: []lds.Template{{Record: []byte("IIR\x00999\x00")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Set(lds.DG4, raw)
+	want := []inspect.NamedPicture{{Name: "right-index-finger", Data: wsq}, {Name: "right-index-finger-2", Data: wsq}, {Name: "left-thumb", Data: jpeg}}
+	if got := inspect.Prints(doc); !reflect.DeepEqual(got, want) {
+		for _, p := range got {
+			t.Errorf("%s, %d octets", p.Name, len(p.Data))
+		}
+	}
+	if len(inspect.Pictures(doc)) != 0 {
+		t.Error("prints are among the pictures")
+	}
+}
