@@ -35,7 +35,7 @@ type counter struct {
 }
 
 func newCounter(t *testing.T, service *pcsctest.Service) *counter {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	c := &counter{t: t, ctx: ctx, service: service, slot: new(exchanged), events: make(chan pcsc.Event, 64)}
 	go pcsc.Watch(ctx, func(e pcsc.Event) {

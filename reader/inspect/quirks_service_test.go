@@ -41,7 +41,7 @@ func (e *exchanged) Process(command []byte) []byte {
 func TestQuirksThroughPCSC(t *testing.T) {
 	pcsctest.Run(t, func(*pcsctest.Service) {
 		pace, _ := built(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		inserted := make(chan struct{}, 8)
 		go pcsc.Watch(ctx, func(e pcsc.Event) {

@@ -5,6 +5,7 @@ package inspect_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func TestThroughPCSC(t *testing.T) {
 	pcsctest.Run(t, func(*pcsctest.Service) {
 		vn, utopia := states(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		inserted := make(chan string, 8)
 		go pcsc.Watch(ctx, func(e pcsc.Event) {
@@ -29,7 +30,7 @@ func TestThroughPCSC(t *testing.T) {
 			}
 		})
 		plug := func(address string, c *chip.Chip) (unplug func()) {
-			plugged, unplug := context.WithCancel(ctx)
+			plugged, stop := context.WithCancel(ctx)
 			served := make(chan error, 1)
 			go func() { served <- vpcd.Serve(plugged, address, c) }()
 			select {
@@ -39,7 +40,12 @@ func TestThroughPCSC(t *testing.T) {
 			case <-ctx.Done():
 				t.Fatal("the chip was not seen on the reader")
 			}
-			return unplug
+			return sync.OnceFunc(func() { // when it returns, the card is gone
+				stop()
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		plug(pcsctest.Slot0, card(t, vn.doc, vn.secrets))
 		unplug := plug(pcsctest.Slot1, card(t, utopia.doc, utopia.secrets))
