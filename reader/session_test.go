@@ -411,6 +411,26 @@ func TestHostileTransports(t *testing.T) {
 	}
 }
 
+// A session ends by itself, however small or large the answers are.
+func TestSessionIsBounded(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer   []byte
+		exchange int // at most
+	}{
+		"small answers": {[]byte{0x90, 0x00}, maxAPDUs},
+		"large answers": {append(make([]byte, iso7816.MaxExtendedNe), 0x90, 0x00), maxSession/iso7816.MaxExtendedNe + 1},
+	} {
+		s := NewSession(transportFunc(func(context.Context, []byte) ([]byte, error) { return test.answer, nil }), Options{})
+		n, err := 0, error(nil)
+		for ; err == nil && n <= test.exchange; n++ {
+			_, err = s.Exchange(context.Background(), "ask", iso7816.Command{INS: insGetChallenge, Ne: iso7816.MaxExtendedNe})
+		}
+		if !errors.Is(err, ErrBounds) {
+			t.Errorf("%s: after %d exchanges %v", name, n, err)
+		}
+	}
+}
+
 // A chip that gives one octet at a time must not hold the reader for the tens
 // of thousands of commands that its file would take.
 func TestDribblingChip(t *testing.T) {

@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
 	"chipid/card/perso"
+	"chipid/card/termauth"
 	"chipid/card/tlv"
 	"chipid/pki/cvc"
 	"chipid/reader"
@@ -194,6 +196,27 @@ func TestTerminalRecordOfAnotherSession(t *testing.T) {
 	check(first, inspect.Rejected, inspect.Failed, "terminal_record", "the terminal signed for another channel than the one that chip authentication made")
 	second.TerminalAuthentication.Terminal = "VNTERM00002"
 	check(second, inspect.Rejected, inspect.Failed, "terminal_record", "the certificates are not those of VNTERM00002")
+	// Over BAC the document number is the chip's name. A terminal that signed another
+	// one, with all its right, was not talking to this chip.
+	c.Reset()
+	o := options(zone(secrets))
+	o.Terminal = &credential
+	overBAC, err := inspect.Read(context.Background(), &hiding{reader.NewChipTransport(c), doc, lds.EFCardAccess}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overBAC.Files["EF_CardAccess"] = must(doc.Get(lds.EFCardAccess))
+	delete(overBAC.Refused, "EF_CardAccess")
+	tr := overBAC.TerminalAuthentication.Transcript
+	tr.Root = root.Raw
+	check(overBAC, inspect.Genuine, inspect.Passed, "", "it may read fingerprints")
+	tr.ID = termauth.BACIdentifier("000000000")
+	answer, err := credential.Answer(rand.Reader, []cvc.Reference{root.CHR}, tr.ID, tr.Challenge, tr.Compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Signature = answer.Data
+	check(overBAC, inspect.Rejected, inspect.Failed, "terminal_record", "the terminal signed for a chip with another document number")
 	// Evidence of before there were transcripts, or of a terminal that does not
 	// have its CVCA's certificate.
 	second.TerminalAuthentication = &inspect.TerminalAuthentication{Terminal: "VNTERM00001"}

@@ -254,6 +254,43 @@ func TestAnotherCardPutBack(t *testing.T) {
 	}
 }
 
+// Another genuine card of the same CAN in place of one that had shown its EF.SOD and
+// proved nothing yet: it opens, and is not taken for the first.
+func TestAnotherCardBeforeAnyProof(t *testing.T) {
+	vn, _ := states(t)
+	other := mai
+	other.Number, other.FullName = "001190000023", "Trần Thị Lan"
+	otherDoc, otherSecrets := vn.build(t, other, national.AAECDSA)
+	otherSecrets.CAN = vn.secrets.CAN
+	first, second := reader.NewChipTransport(card(t, vn.doc, vn.secrets)), reader.NewChipTransport(card(t, otherDoc, otherSecrets))
+	line := &torn{card: first, at: never}
+	o, afterSOD := options(can(vn.secrets)), 0
+	o.Events = func(e inspect.Event) {
+		if e.Type == inspect.EventEnded && e.Step == "EF_SOD" {
+			afterSOD = line.n + 1
+		}
+	}
+	if _, err := inspect.Read(context.Background(), line, o); err != nil || afterSOD == 0 {
+		t.Fatalf("EF.SOD ended at command %d, %v", afterSOD, err)
+	}
+	for _, back := range []reader.Transport{second, first} {
+		if err := reset(first); err != nil {
+			t.Fatal(err)
+		}
+		e, told, err := readTorn(t, &torn{card: first, at: atCommand(afterSOD), back: same(back)}, options(can(vn.secrets)))
+		if back == second {
+			if !errors.Is(err, reader.ErrAnotherCard) {
+				t.Errorf("another card: %v", err)
+			}
+			continue
+		}
+		if err != nil || told.anew != 1 {
+			t.Fatalf("the same card: %+v, %v", told, err)
+		}
+		wantVerdict(t, inspect.Check(roundTrip(t, e), vn.store(t), now), inspect.Genuine)
+	}
+}
+
 // The evidence of a read that went on holds the proof of it, and without that
 // proof, or with that of another chip, it is not genuine.
 func TestResumedEvidence(t *testing.T) {
