@@ -66,7 +66,7 @@ func (c plasticCard) remove() { c.conn.Close() }
 
 func TestService(t *testing.T) {
 	pcsctest.Run(t, func(service *pcsctest.Service) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		events := make(chan Event, 100)
 		watched := make(chan error, 1)
@@ -211,7 +211,7 @@ func TestService(t *testing.T) {
 // whatever else the program asks of the service at the same time.
 func TestWatchBesideOtherCalls(t *testing.T) {
 	pcsctest.Run(t, func(*pcsctest.Service) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		defer insert(t, pcsctest.Slot0).remove()
 		events := make(chan Event, 100)
@@ -259,7 +259,7 @@ func TestWatchBesideOtherCalls(t *testing.T) {
 // A service that does not answer holds up nobody who wants to stop.
 func TestStuckService(t *testing.T) {
 	pcsctest.Run(t, func(service *pcsctest.Service) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		defer insert(t, pcsctest.Slot0).remove()
 		inserted, watched := make(chan struct{}, 10), make(chan error, 1)
