@@ -96,6 +96,24 @@ func TestWorkedExample(t *testing.T) {
 	}
 }
 
+// What version 2 makes of the same shared secret: keys over the chip's nonce too,
+// and a token over the terminal's key. Version 1 has neither; its key derivation and
+// MAC are the same.
+func TestWorkedExampleToTheEnd(t *testing.T) {
+	for _, id := range []string{"eac2-ecdh-ca", "eac2-dh-ca"} {
+		v := doc9303.Load(t, id)
+		f := v.Fields
+		keys := kdf.SessionKeys(append(f.Hex(t, "shared_secret_K"), f.Hex(t, "r_PICC")...), iso7816.AES128)
+		if !bytes.Equal(keys.Enc, f.Hex(t, "KS_enc")) || !bytes.Equal(keys.MAC, f.Hex(t, "KS_mac")) {
+			t.Errorf("%s: session keys %X, %X", id, keys.Enc, keys.MAC)
+		}
+		token, err := iso7816.AES128.MAC(keys.MAC, v.Derived.Hex(t, "token_input_picc"))
+		if err != nil || !bytes.Equal(token, f.Hex(t, "token_picc")) {
+			t.Errorf("%s: token %X, %v", id, token, err)
+		}
+	}
+}
+
 // deliver carries the terminal's commands to the chip as a chip would read
 // them, and gives the chip's keys.
 func deliver(t testing.TB, terminal *Terminal, chip *Chip) iso7816.SessionKeys {

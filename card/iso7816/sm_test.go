@@ -247,9 +247,14 @@ func checkStep(t *testing.T, step smStep, terminal, chip *SecureMessaging) {
 	}
 }
 
-// TR-03110 worked example: one AES cryptogram and one MAC (eac2-ecdh-pace).
+// TR-03110 worked examples: one AES cryptogram and one MAC each.
 func TestEACSample(t *testing.T) {
-	f := doc9303.Load(t, "eac2-ecdh-pace").Fields
+	for _, id := range []string{"eac2-ecdh-pace", "eac2-dh-pace"} {
+		t.Run(id, func(t *testing.T) { eacSample(t, doc9303.Load(t, id).Fields) })
+	}
+}
+
+func eacSample(t *testing.T, f doc9303.Fields) {
 	s, err := NewSecureMessaging(SessionKeys{Cipher: AES128, Enc: f.Hex(t, "KS_enc"), MAC: f.Hex(t, "KS_mac")})
 	if err != nil {
 		t.Fatal(err)
