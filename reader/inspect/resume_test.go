@@ -291,6 +291,29 @@ func TestAnotherCardBeforeAnyProof(t *testing.T) {
 	}
 }
 
+// A card that proves the same key and shows another EF.SOD is not the one before,
+// whoever has put one key into two cards.
+func TestSameKeyAnotherDocument(t *testing.T) {
+	vn, _ := states(t)
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.GenericMapping, iso7816.AES128, 12)}, ca: []perso.ChipKey{{Private: key(t, 12)}}, ciphers: []iso7816.Cipher{iso7816.AES128}}
+	doc, secrets := v.build(t, vn)
+	twinDoc, twinSecrets := v.build(t, vn) // signed anew
+	first, twin := reader.NewChipTransport(card(t, doc, secrets)), reader.NewChipTransport(card(t, twinDoc, twinSecrets))
+	at := atDG2(t, first, options(can(secrets)))
+	for _, back := range []reader.Transport{first, twin} {
+		if err := reset(first); err != nil {
+			t.Fatal(err)
+		}
+		_, told, err := readTorn(t, &torn{card: first, at: at, back: same(back)}, options(can(secrets)))
+		if back == first && (err != nil || told.resumed != 1) {
+			t.Errorf("the same card: %+v, %v", told, err)
+		}
+		if back == twin && (!errors.Is(err, reader.ErrAnotherCard) || told.resumed != 0) {
+			t.Errorf("its twin: %+v, %v", told, err)
+		}
+	}
+}
+
 // The evidence of a read that went on holds the proof of it, and without that
 // proof, or with that of another chip, it is not genuine.
 func TestResumedEvidence(t *testing.T) {

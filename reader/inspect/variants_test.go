@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"chipid/card/chip"
+	"chipid/card/bac"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
@@ -370,5 +371,24 @@ func TestTerminalAuthenticationNeedsAProof(t *testing.T) {
 	s := reader.NewSession(nil, reader.Options{Rand: rand.Reader})
 	if _, err := s.TerminalAuthentication(context.Background(), termauth.Credential{}, ""); !errors.Is(err, reader.ErrNoChannel) {
 		t.Error(err)
+	}
+	// A channel that the zone opened has proved nothing: nothing is asked or shown.
+	_, utopia := states(t)
+	line := &counting{Transport: reader.NewChipTransport(card(t, utopia.doc, utopia.secrets))}
+	s = reader.NewSession(line, reader.Options{Rand: rand.Reader})
+	p := zone(utopia.secrets)
+	seed, err := bac.Seed(p.DocumentNumber, p.DateOfBirth, p.DateOfExpiry)
+	if err == nil {
+		err = s.SelectApplication(t.Context())
+	}
+	if err == nil {
+		err = s.BAC(t.Context(), seed)
+	}
+	if err != nil || !s.Secured() {
+		t.Fatal(err)
+	}
+	before := line.apdus
+	if _, err := s.TerminalAuthentication(t.Context(), termauth.Credential{}, p.DocumentNumber); !errors.Is(err, reader.ErrNoChannel) || line.apdus != before {
+		t.Errorf("%v after %d commands", err, line.apdus-before)
 	}
 }
