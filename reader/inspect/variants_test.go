@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"chipid/card/chip"
 	"chipid/card/bac"
+	"chipid/card/chip"
 	"chipid/card/iso7816"
 	"chipid/card/lds"
 	"chipid/card/passiveauth"
