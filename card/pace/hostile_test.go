@@ -50,13 +50,17 @@ func TestUnknownGroupsCostNothing(t *testing.T) {
 		})
 		info := lds.PACEInfo{Protocol: lds.OIDPACE(lds.DH, lds.GenericMapping, iso7816.AES128), Version: 2, ParameterID: 100, HasParameterID: true}
 		offer := Offer{Info: info, Explicit: b.BytesOrPanic()}
-		start := time.Now()
-		for range 16 {
-			if err := offer.Supported(); !errors.Is(err, ErrUnsupported) {
-				t.Fatalf("%v: %v", oid, err)
+		took := time.Hour
+		for range 3 { // the quickest: a busy machine takes its time for others
+			start := time.Now()
+			for range 16 {
+				if err := offer.Supported(); !errors.Is(err, ErrUnsupported) {
+					t.Fatalf("%v: %v", oid, err)
+				}
 			}
+			took = min(took, time.Since(start))
 		}
-		if took := time.Since(start); took > time.Second {
+		if took > time.Second {
 			t.Errorf("%v: 16 refusals took %v", oid, took)
 		}
 	}

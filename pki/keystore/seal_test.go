@@ -99,12 +99,16 @@ func TestCostsAreBounded(t *testing.T) {
 	} {
 		bad := bytes.Clone(sealed)
 		change(bad[len(magic):])
-		start := time.Now()
-		_, err := s.Open("test", bad)
-		if err == nil || !strings.Contains(err.Error(), "argon2id") {
-			t.Errorf("%s: %v", name, err)
+		took := time.Hour
+		for range 3 { // the quickest: a busy machine takes its time for others
+			start := time.Now()
+			_, err := s.Open("test", bad)
+			took = min(took, time.Since(start))
+			if err == nil || !strings.Contains(err.Error(), "argon2id") {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		if len(s.derived) != 0 || time.Since(start) > time.Second {
+		if len(s.derived) != 0 || took > time.Second {
 			t.Errorf("%s: argon2id was run", name)
 		}
 	}

@@ -213,11 +213,15 @@ func TestMillionRevocations(t *testing.T) {
 			t.Errorf("%v (%s)", path.Status, path.Reason)
 		}
 	}
-	start := time.Now()
-	for range 100 {
-		s.Check(good, now, Policy{RequireRevocation: true})
+	spent := time.Hour
+	for range 3 { // the quickest: a busy machine takes its time for others
+		start := time.Now()
+		for range 100 {
+			s.Check(good, now, Policy{RequireRevocation: true})
+		}
+		spent = min(spent, time.Since(start))
 	}
-	if spent := time.Since(start); spent > 5*time.Second {
+	if spent > 5*time.Second {
 		t.Errorf("100 answers took %v: the list's signature is not checked once", spent)
 	}
 }
