@@ -23,6 +23,7 @@ type sloppyChip struct {
 	inApplication       bool
 
 	noShortID   bool // READ BINARY with short file id: 6A86
+	leavesCOM   bool // with the application EF.COM is selected, and stays so whatever is read by short file id
 	noMaster    bool // SELECT MF: 6D00, as the CCCD answers
 	wantsLe     bool // SELECT with P2 = 0C: 6A86
 	maxAnswer   int  // octets it gives at most; 0: as asked
@@ -67,6 +68,9 @@ func (c *sloppyChip) answer(cmd iso7816.Command) iso7816.Response {
 			return status(iso7816.SWFileNotFound)
 		}
 		c.inApplication, c.current = true, nil
+		if c.leavesCOM {
+			c.current = c.application[lds.EFCOM.ID()]
+		}
 		return status(iso7816.SWSuccess)
 	case cmd.INS == insSelect && cmd.P1 == 0x00:
 		if c.noMaster {
@@ -91,7 +95,11 @@ func (c *sloppyChip) answer(cmd iso7816.Command) iso7816.Response {
 			if !ok {
 				return status(iso7816.SWFileNotFound)
 			}
+			before := c.current
 			c.current, offset = raw, int(cmd.P2)
+			if c.leavesCOM {
+				defer func() { c.current = before }()
+			}
 		}
 		return c.read(offset, cmd.Ne)
 	case cmd.INS == insReadBinaryOdd:
@@ -175,6 +183,7 @@ func TestReadFileFromSloppyChips(t *testing.T) {
 	for name, habit := range map[string]func(*sloppyChip){
 		"well-behaved":           func(*sloppyChip) {},
 		"no short ids":           func(c *sloppyChip) { c.noShortID = true },
+		"leaves EF.COM selected": func(c *sloppyChip) { c.leavesCOM = true },
 		"CCCD: no master file":   func(c *sloppyChip) { c.noMaster = true },
 		"select wants Le":        func(c *sloppyChip) { c.wantsLe, c.noShortID = true, true },
 		"160 octets at most":     func(c *sloppyChip) { c.maxAnswer = 160 },
