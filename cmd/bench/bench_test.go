@@ -52,3 +52,15 @@ func TestFastest(t *testing.T) {
 		t.Errorf("%v, %v", took, err)
 	}
 }
+
+// The table for people counts commands and octets in whole numbers.
+func TestTable(t *testing.T) {
+	var out strings.Builder
+	if err := print(&out, []row{free("commands", 18, "APDU"), bounded("time", 1.254, "s", 2)}, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = "  value  unit  bound  ratio  case\n     18  APDU                commands\n   1.25     s   2.00   0.63  time\n"
+	if out.String() != want {
+		t.Errorf("%q", out.String())
+	}
+}

@@ -87,15 +87,16 @@ func print(out io.Writer, rows []row, asJSON bool) error {
 	for _, r := range rows {
 		bound, ratio := "", ""
 		if r.Bound != nil {
-			bound, ratio = figure(*r.Bound), fmt.Sprintf("%.2f", *r.Ratio)
+			bound, ratio = figure(*r.Bound, r.Unit), fmt.Sprintf("%.2f", *r.Ratio)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t  %s\n", figure(r.Value), r.Unit, bound, ratio, r.Case)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t  %s\n", figure(r.Value, r.Unit), r.Unit, bound, ratio, r.Case)
 	}
 	return w.Flush()
 }
 
-func figure(x float64) string {
-	if x >= 100 {
+// figure is a value as people read it: what is counted has no decimals.
+func figure(x float64, unit string) string {
+	if x >= 100 || unit == "APDU" || unit == "B" {
 		return fmt.Sprintf("%.0f", x)
 	}
 	return fmt.Sprintf("%.2f", x)
