@@ -147,7 +147,7 @@ but with --trace-secrets, which is for cards of no real person.`,
 		}
 		untraced := endTrace()
 		if err != nil {
-			return errors.Join(a.tooLong(cmd.Context(), err, flags.timeout), untraced)
+			return errors.Join(a.notOfNumber(a.tooLong(cmd.Context(), err, flags.timeout), flags.id), untraced)
 		}
 		unsaved := untraced
 		if flags.out != "" {
@@ -172,6 +172,18 @@ func (a *app) tooLong(ctx context.Context, err error, timeout time.Duration) err
 	return a.told(err,
 		fmt.Sprintf("đọc thẻ lâu hơn %s: hãy lấy thẻ ra, đặt lại rồi thử lại, hoặc cho --timeout dài hơn", timeout),
 		fmt.Sprintf("the card took longer than %s: take it off, put it back and try again, or give a longer --timeout (%v)", timeout, err))
+}
+
+// notOfNumber words a wrong CAN for whoever gave a number, of which it was made.
+// The number itself is personal, and in no message.
+func (a *app) notOfNumber(err error, id string) error {
+	var wrong *reader.PasswordError
+	if id == "" || !errors.As(err, &wrong) || wrong.Password != "CAN" || wrong.Blocked {
+		return err
+	}
+	return a.told(err,
+		fmt.Sprintf("số định danh đã nhập (--id) không mở được thẻ này: nhập nhầm, hoặc đây là thẻ khác (%s)", inVietnamese(err)),
+		fmt.Sprintf("the number given with --id does not open this card: it was mistyped, or the card is another one (%v)", err))
 }
 
 // makeEmpty makes a folder, or takes one in which nothing is: what was read of
