@@ -90,8 +90,10 @@ var paceArcs = []struct {
 	{2, ECDH, GenericMapping},
 	{3, DH, IntegratedMapping},
 	{4, ECDH, IntegratedMapping},
-	{6, ECDH, ChipAuthenticationMapping},
+	{arcChipAuthenticationMapping, ECDH, ChipAuthenticationMapping},
 }
+
+const arcChipAuthenticationMapping = 6
 
 // OIDPACE is id-PACE with group, mapping and cipher; nil for a combination that
 // does not exist.
@@ -179,6 +181,20 @@ var cipherNames = map[iso7816.Cipher]string{
 	iso7816.AES128:    "AES-CBC-CMAC-128",
 	iso7816.AES192:    "AES-CBC-CMAC-192",
 	iso7816.AES256:    "AES-CBC-CMAC-256",
+}
+
+// OffersChipProof tells whether, by its place among the identifiers, the protocol is
+// one by which the chip proves itself, though nothing more is known of it: a key of
+// the chip, chip authentication, or PACE with the chip authentication mapping.
+func (i OtherInfo) OffersChipProof() bool {
+	for _, base := range []asn1.ObjectIdentifier{
+		smartcard(arcPublicKey), smartcard(arcChipAuthentication), smartcard(arcPACE, arcChipAuthenticationMapping),
+	} {
+		if len(i.Protocol) >= len(base) && slices.Equal(i.Protocol[:len(base)], base) {
+			return true
+		}
+	}
+	return false
 }
 
 // ProtocolName gives the name that the standards use without its "id-", such as

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -239,11 +240,20 @@ func (c *checker) noChipKey() Outcome {
 		return missing(codeMappingNotRun, "the chip offers to prove its key while it is opened, and was opened otherwise: a copy would look the same",
 			"chip có thể tự chứng minh khi mở (PACE-CAM) nhưng đã mở bằng cách khác: không phân biệt được bản sao")
 	}
-	if c.cardAccess != nil && len(c.cardAccess.ChipAuthentication) > 0 {
+	if c.signed(lds.DG14) && offersOtherProof(c.options) {
+		return unsupportedChipAuthentication("DG14 offers a protocol that is not known here, or one without its key")
+	}
+	if offersOtherProof(c.cardAccess) {
 		return missing(codeUnsignedOffer, "EF.CardAccess offers chip authentication and no signed DG14 has the key for it",
 			"EF.CardAccess có xác thực chip nhưng không có DG14 đã ký chứa khóa")
 	}
 	return notOffered("", "the document has no key for chip authentication", "giấy tờ không có khóa xác thực chip")
+}
+
+// offersOtherProof tells whether a chip that shows no key which could be used says
+// that it proves itself all the same.
+func offersOtherProof(infos *lds.SecurityInfos) bool {
+	return infos != nil && (len(infos.ChipAuthentication) > 0 || slices.ContainsFunc(infos.Other, lds.OtherInfo.OffersChipProof))
 }
 
 // Codes that the proof by PACE's chip authentication mapping settles.

@@ -448,3 +448,65 @@ func TestNoPortraitSigned(t *testing.T) {
 	plan := inspect.Policy{Plan: reader.IdentityPlan}
 	wantVerdict(t, plan.Check(e, vn.store(t), now), inspect.Genuine)
 }
+
+// A signed DG14 that offers chip authentication by a protocol which is not known
+// here, or without a key, is no DG14 that offers none: a copy of such a chip looks the
+// same, and hides what its unsigned EF.CardAccess may say of it.
+func TestUnknownChipAuthentication(t *testing.T) {
+	vn, _ := states(t)
+	known, err := lds.DecodeDG14(must(vn.doc.Get(lds.DG14)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocol := func(arcs ...int) lds.OtherInfo {
+		oid := append(asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 2, 2}, arcs...)
+		raw, err := asn1.Marshal(struct {
+			Protocol asn1.ObjectIdentifier
+			Version  int
+		}{oid, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lds.OtherInfo{Protocol: oid, Raw: raw}
+	}
+	original := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	unsupported := wanted{inspect.Undetermined, "chipAuthentication", inspect.NotRun, "unsupported"}
+	for name, tt := range map[string]struct {
+		infos lds.SecurityInfos
+		want  wanted
+	}{
+		"a protocol without a key":      {lds.SecurityInfos{ChipAuthentication: known.ChipAuthentication}, unsupported},
+		"an unknown cipher":             {lds.SecurityInfos{Other: []lds.OtherInfo{protocol(3, 2, 9)}}, unsupported},
+		"an unknown agreement":          {lds.SecurityInfos{Other: []lds.OtherInfo{protocol(3, 7, 2)}}, unsupported},
+		"a key of an unknown kind":      {lds.SecurityInfos{Other: []lds.OtherInfo{protocol(1, 7)}}, unsupported},
+		"a mapping with another cipher": {lds.SecurityInfos{Other: []lds.OtherInfo{protocol(4, 6, 9)}}, unsupported},
+		"restricted identification":     {lds.SecurityInfos{Other: []lds.OtherInfo{protocol(5, 2, 3)}}, wanted{verdict: inspect.Genuine}},
+		"terminal authentication":       {lds.SecurityInfos{TerminalAuthentication: []lds.TerminalAuthenticationInfo{{Version: 1}}}, wanted{verdict: inspect.Genuine}},
+	} {
+		tt.infos.PACE = known.PACE
+		dg14, err := lds.EncodeDG14(tt.infos)
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, err := lds.EncodeCardAccess(lds.SecurityInfos{PACE: known.PACE})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc := clone(vn.doc)
+		doc.Delete(lds.DG15)
+		doc.Set(lds.DG14, dg14)
+		doc.Set(lds.EFCardAccess, access)
+		vn.sign(t, doc)
+		e := roundTrip(t, original)
+		e.ChipAuthentication, e.ActiveAuthentication, e.Files = nil, nil, map[string][]byte{}
+		for _, f := range doc.Files() {
+			e.Files[f.String()] = must(doc.Get(f))
+		}
+		t.Log(name)
+		if r := inspect.Check(roundTrip(t, e), vn.store(t), now); tt.want.verdict == inspect.Genuine {
+			wantVerdict(t, r, inspect.Genuine)
+		} else {
+			wantReport(t, r, tt.want)
+		}
+	}
+}
