@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/asn1"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -507,6 +508,32 @@ func TestUnknownChipAuthentication(t *testing.T) {
 			wantVerdict(t, r, inspect.Genuine)
 		} else {
 			wantReport(t, r, tt.want)
+		}
+	}
+}
+
+// Evidence has each key once and none that is not its own: what one program takes
+// for the content another would pass over.
+func TestKeysOfEvidence(t *testing.T) {
+	raw, err := inspect.EvidenceFromFiles(new(lds.Document)).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inspect.ParseEvidence(raw); err != nil || raw[0]&0xE0 != 0xA0 || raw[0]&0x1F > 20 {
+		t.Fatalf("%X, %v", raw[0], err)
+	}
+	text := func(s string) []byte { return append([]byte{0x60 | byte(len(s))}, s...) }
+	for name, more := range map[string][]byte{
+		"a key twice":            slices.Concat(text("origin"), text("chip")),
+		"the same again":         slices.Concat(text("origin"), text("files")),
+		"files again":            slices.Concat(text("files"), []byte{0xA0}),
+		"an unknown key":         slices.Concat(text("verdict"), text("genuine")),
+		"a key in other letters": slices.Concat(text("Origin"), text("chip")),
+		"a file twice":           slices.Concat(text("refused"), []byte{0xA2}, text("DG1"), []byte{0x01}, text("DG1"), []byte{0x02}),
+	} {
+		bad := append([]byte{raw[0] + 1}, append(bytes.Clone(raw[1:]), more...)...)
+		if _, err := inspect.ParseEvidence(bad); !errors.Is(err, inspect.ErrEvidence) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
