@@ -552,3 +552,26 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+// Nothing follows the signature, in a certificate or in what PSO:VERIFY CERTIFICATE
+// carries of it.
+func TestNothingAfterTheSignature(t *testing.T) {
+	raw := doc9303.Load(t, "eac2-ecdh-ta").Fields.Hex(t, "dv_certificate")
+	good, err := Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := encode(tagCertificate, good.RawBody, encode(tagSignature, good.Signature))
+	if !bytes.Equal(content, raw) {
+		t.Fatal("taken apart and put together it is another")
+	}
+	for name, extra := range map[string][]byte{"an octet": {0}, "an object": {0x04, 0x00}, "another signature": encode(tagSignature, good.Signature)} {
+		inside := append(append(bytes.Clone(good.RawBody), encode(tagSignature, good.Signature)...), extra...)
+		if _, err := ParseContent(inside); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s after the signature: %v", name, err)
+		}
+		if _, err := Parse(append(bytes.Clone(raw), extra...)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s after the certificate: %v", name, err)
+		}
+	}
+}
