@@ -69,6 +69,7 @@ func TestSimulatedCard(t *testing.T) {
 				if code := <-ended; code != 0 {
 					t.Errorf("card simulate ended with %d", code)
 				}
+				awaitNoCard(t, slot) // or the next card there is taken for seen
 			}
 		}
 		run(0, "pki", "init", "--dir", path("PKI"), "--country", "VN")
