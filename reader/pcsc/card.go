@@ -110,15 +110,28 @@ type met struct {
 	maxAPDU int
 }
 
+// mostBefore is how many other programs may have the card while we wait for it.
+const mostBefore = 20
+
 func meet(pc service, name string) (met, error) {
 	h, err := pc.Connect(name)
 	if err != nil {
 		return met{}, err
 	}
-	if p := h.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
-		err = scard.ErrProtoMismatch
-	} else {
-		err = h.BeginTransaction()
+	// Whoever had the card before us resets it when they have done, as we do:
+	// what had not begun then begins on the card as it is now.
+	for range mostBefore {
+		if p := h.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
+			err = scard.ErrProtoMismatch
+			break
+		}
+		if err = h.BeginTransaction(); !errors.Is(err, scard.ErrResetCard) {
+			break
+		}
+		if e := h.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.LeaveCard); e != nil {
+			err = e
+			break
+		}
 	}
 	var status *scard.CardStatus
 	if err == nil {

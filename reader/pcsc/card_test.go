@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,8 @@ type desk struct {
 	down     bool            // the service does not run
 	foreign  bool            // the card is another
 	status   error           // what Status comes to
-	ponders  time.Duration   // before it answers to Status
+	ponders  func()          // before it answers to Status; nil: at once
+	others   int             // programs that reset the card before it can be had
 	warm     bool            // the card was reset last, and not powered
 	resets   func()          // what happens at each reset; nil: nothing
 	connect  func() error    // what Connect comes to; nil: a card
@@ -180,12 +182,25 @@ type deskCard struct{ *desk }
 
 var plastic = []byte{0x3B, 0x80, 0x80, 0x01, 0x01}
 
-func (c deskCard) ActiveProtocol() scard.Protocol         { return c.protocol }
-func (c deskCard) BeginTransaction() error                { return nil }
+func (c deskCard) ActiveProtocol() scard.Protocol { return c.protocol }
+
+func (c deskCard) BeginTransaction() error {
+	if c.others > 0 {
+		c.others--
+		return scard.ErrResetCard
+	}
+	return nil
+}
+
 func (c deskCard) EndTransaction(scard.Disposition) error { return nil }
 func (c deskCard) Status() (*scard.CardStatus, error) {
 	c.note("status")
-	time.Sleep(c.ponders)
+	c.mu.Lock()
+	ponders := c.ponders
+	c.mu.Unlock()
+	if ponders != nil {
+		ponders()
+	}
 	if c.status != nil {
 		return nil, c.status
 	}
@@ -277,6 +292,26 @@ func TestMeet(t *testing.T) {
 	}
 	if err := new(Card).open(t.Context(), pc); !errors.Is(err, scard.ErrProtoMismatch) || d.contexts != 0 {
 		t.Errorf("a card of no protocol: %v, %d contexts open", err, d.contexts)
+	}
+}
+
+// A program that has done with the card resets it: who has waited for it takes it
+// as it is then.
+func TestCardOfOthersBefore(t *testing.T) {
+	d := newDesk()
+	d.others = 3
+	c := d.open(t, systemIdleRules())
+	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+		t.Error(err)
+	}
+	d.closed(t, c)
+	d.others = 1 << 30
+	pc, err := d.establish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := new(Card).open(t.Context(), pc); !errors.Is(err, scard.ErrResetCard) || d.contexts != 0 {
+		t.Errorf("there is no end to them: %v, %d contexts open", err, d.contexts)
 	}
 }
 
@@ -551,25 +586,39 @@ func TestStuck(t *testing.T) {
 // A command that comes while the resting card is being looked after waits for
 // that to end; only a command that has not ended refuses it.
 func TestCommandWhileLookedAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
-		c := d.open(t, idleRules{touchEvery: 2 * time.Second, letGoAfter: time.Minute})
-		d.ponders = time.Second
-		time.Sleep(2500 * time.Millisecond) // it is asked for its status since 0.5 s
-		if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
-			t.Error(err)
+	d := newDesk()
+	c := d.open(t, idleRules{touchEvery: time.Millisecond, letGoAfter: time.Hour})
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	d.change(func() {
+		d.ponders = func() {
+			select {
+			case asked <- struct{}{}:
+			case <-goOn:
+			}
+			<-goOn
 		}
-		time.Sleep(2500 * time.Millisecond)
-		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if _, err := c.Transmit(short, []byte{0, 0, 0, 0}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("in a hurry: %v", err)
-		}
-		if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err == nil || errors.Is(err, reader.ErrCardLost) {
-			t.Errorf("a second command: %v", err)
-		}
-		d.ponders = 0
-		time.Sleep(time.Second)
-		d.closed(t, c)
 	})
+	<-asked
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := c.Transmit(short, []byte{0, 0, 0, 0}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in a hurry: %v", err)
+	}
+	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err == nil || errors.Is(err, reader.ErrCardLost) {
+		t.Errorf("a second command: %v", err)
+	}
+	close(goOn)
+	for c.underWay.Load() {
+		runtime.Gosched()
+	}
+	if !slices.ContainsFunc(d.asked(), func(call string) bool { return strings.HasPrefix(call, "transmit") }) {
+		t.Errorf("it was not sent: %q", d.asked())
+	}
+	c.mu.Lock() // the card is not looked after while it is closed
+	c.idle.touchEvery = time.Hour
+	c.mu.Unlock()
+	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+		t.Error(err)
+	}
+	d.closed(t, c)
 }
