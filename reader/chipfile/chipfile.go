@@ -206,6 +206,9 @@ func Plug(path string) (unplug func(), err error) {
 	name := target(path) + ".plugged"
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = &fs.PathError{Op: "open", Path: filepath.Dir(path), Err: fs.ErrNotExist}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("plug in chip file %s: %w", path, err)
 		}

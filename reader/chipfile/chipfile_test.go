@@ -258,6 +258,12 @@ func TestPlug(t *testing.T) {
 		}
 	}
 
+	// The folder is what is missing, not a file that nobody named.
+	nowhere := filepath.Join(dir, "nowhere", "card.chip")
+	if _, err := chipfile.Plug(nowhere); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), ".plugged") || !strings.Contains(err.Error(), nowhere) {
+		t.Errorf("no folder: %v", err)
+	}
+
 	other := exec.Command(os.Args[0])
 	other.Env = append(os.Environ(), plugForOther+"="+path)
 	out, err := other.StdoutPipe()
