@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -536,4 +538,47 @@ func TestKeysOfEvidence(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// The signer of EF.CardSecurity is held to revocation by itself: that of EF.SOD is
+// another, and good.
+func TestRevokedSignerOfCardSecurity(t *testing.T) {
+	vn, _ := states(t)
+	other := newIssuer(t, "vn")
+	v := variant{pace: []lds.PACEInfo{info(lds.ECDH, lds.ChipAuthenticationMapping, iso7816.AES128, 12)}, mapping: key(t, 12), signer: &state{issuer: other}}
+	doc, secrets := v.build(t, vn)
+	e := read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets))
+	store := func() *trust.Store {
+		t.Helper()
+		dir := t.TempDir()
+		for n, from := range []string{vn.authority.TrustDir(), other.authority.TrustDir()} {
+			entries, err := os.ReadDir(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range entries {
+				raw, err := os.ReadFile(filepath.Join(from, entry.Name()))
+				if err == nil {
+					err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d-%s", n, entry.Name())), raw, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s, err := trust.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	wantVerdict(t, inspect.Check(e, store(), now), inspect.Genuine)
+	ds, _, err := other.authority.DocumentSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.authority.Revoke(ds.SerialNumber, "test"); err != nil {
+		t.Fatal(err)
+	}
+	wantReport(t, inspect.Check(e, store(), now), wanted{inspect.Rejected, "chipAuthentication", inspect.Failed, "untrusted"})
 }
