@@ -77,7 +77,7 @@ func TestCardTakenAway(t *testing.T) {
 			}
 			return f
 		}
-		mine, other := issue("mai", "001190000015"), issue("lan", "001190100015") // of the same CAN
+		mine, other := issue("mai", "001190000015"), issue("lan", "002190000015") // of the same CAN
 		served := make(chan error, 1)
 		plug := func(card vpcd.Card) (unplug func()) {
 			ctx, unplug := context.WithCancel(t.Context())
