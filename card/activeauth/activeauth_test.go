@@ -251,6 +251,8 @@ func TestRepresentative(t *testing.T) {
 		{"header 6C", pad(0x6C, m1, digest(m1, challenge), bc), ErrSignature},
 		{"trailer BD", pad(0x6B, m1, digest(m1, challenge), []byte{0xBD}), ErrSignature},
 		{"trailer of RIPEMD-160", pad(0x6B, m1, digest(m1, challenge), []byte{0x31, 0xCC}), ErrUnsupported},
+		{"trailer of RIPEMD-160, header of nothing", pad(0x9B, m1, digest(m1, challenge), []byte{0x31, 0xCC}), ErrSignature},
+		{"trailer of no hash function", pad(0x6B, m1, digest(m1, challenge), []byte{0x99, 0xCC}), ErrSignature},
 		// The identifiers of ISO/IEC 10118-3, spelled out: Sign and Verify share a table.
 		{"trailer of SHA-1", pad(0x6B, m1, sum(crypto.SHA1, m1, challenge), []byte{0x33, 0xCC}), nil},
 		{"trailer of SHA-224", pad(0x6B, m1, sum(crypto.SHA224, m1, challenge), []byte{0x38, 0xCC}), nil},
