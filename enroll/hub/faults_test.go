@@ -287,8 +287,9 @@ func TestSlowCallersAreLetGo(t *testing.T) {
 	p := st.pack(5000)
 	const patience = time.Minute
 	address := strings.TrimPrefix(hub.address, "https://")
-	// The creation, by hand.
-	if err := st.client(hub.address).Upload(canceled(t), p.manifest, p.octets, func(int64) {}); err == nil {
+	// An upload that has begun.
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := st.client(hub.address).Upload(ctx, p.manifest, p.octets, func(int64) { cancel() }); err == nil {
 		t.Fatal("uploaded with a context that had ended")
 	}
 	var callers sync.WaitGroup
@@ -313,8 +314,12 @@ func TestSlowCallersAreLetGo(t *testing.T) {
 				return
 			}
 			// The hub closes, at the latest after it has answered with an error.
-			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			answer, err := io.ReadAll(conn)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: the hub still listens", name)
+			}
+			if name == "no body" && !bytes.Contains(answer, []byte("timeout")) {
+				t.Errorf("%s: answered %q, before the body was late", name, answer)
 			}
 		})
 	}
@@ -331,12 +336,6 @@ func TestSlowCallersAreLetGo(t *testing.T) {
 		}
 	})
 	callers.Wait()
-}
-
-func canceled(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
 }
 
 // What only a hand-made request can ask for.
@@ -740,7 +739,7 @@ func TestComesBackBeforeTheHubNoticed(t *testing.T) {
 	hub := s.serve()
 	p := st.pack(50_000)
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := st.client(hub.address, func(o *stationsync.ClientOptions) { o.Chunk = 1000 }).Upload(ctx, p.manifest, p.octets, func(int64) { cancel() }); err == nil {
+	if err := st.client(hub.address).Upload(ctx, p.manifest, p.octets, func(int64) { cancel() }); err == nil {
 		t.Fatal("not stopped")
 	}
 	silent, err := tls.Dial("tcp", strings.TrimPrefix(hub.address, "https://"), &tls.Config{
