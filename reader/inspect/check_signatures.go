@@ -75,6 +75,16 @@ func (c *checker) passiveAuthentication() Outcome {
 		list := strings.Join(unread, ", ")
 		en, vi = en+" (not read: "+list+")", vi+" (chưa đọc: "+list+")"
 	}
+	var absent []string
+	for f := lds.DG1; f <= lds.DG16; f++ {
+		if plan.Names(f) && !c.listed(f) {
+			absent = append(absent, f.String())
+		}
+	}
+	if len(absent) > 0 {
+		list := strings.Join(absent, ", ")
+		en, vi = en+" (asked for, and not on this document: "+list+")", vi+" (được yêu cầu nhưng giấy tờ không có: "+list+")"
+	}
 	return passed("", en, vi)
 }
 

@@ -57,6 +57,9 @@ func TestReadingPlans(t *testing.T) {
 				t.Errorf("the report says %q", r.Plan)
 			}
 			reason := r.Checks.PassiveAuthentication.Reason
+			if absent := o.Plan.Names(lds.DG16); absent != strings.Contains(reason, "not on this document: DG16") {
+				t.Errorf("of a DG16 that the card does not have: %q", reason)
+			}
 			if o.Plan.Wants(lds.DG2) {
 				wantVerdict(t, inspect.Check(e, store, now), inspect.Genuine)
 				return
