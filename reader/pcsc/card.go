@@ -245,11 +245,10 @@ func (c *Card) usable() error {
 	return nil
 }
 
-// transmitError says what a failed exchange means. It is called with mu held.
-// Drivers report a card
-// torn out in the middle of a command as a failure of the line; whether the
-// card is still there tells the two apart. Whatever it was, card and program no
-// longer agree on where they are.
+// transmitError says what a failed exchange means. Drivers report a card torn
+// out in the middle of a command as a failure of the line; whether the card is
+// still there tells the two apart. Whatever it was, card and program no longer
+// agree on where they are. It is called with mu held.
 func (c *Card) transmitError(err error) error {
 	doing := fmt.Sprintf("talk to the card on %q", c.name)
 	lost := func(err error) error { return &lostError{err} }
