@@ -51,7 +51,7 @@ type Card struct {
 	spoken time.Time   // to the card, last
 	rest   *time.Timer // until somebody looks after it
 
-	underWay atomic.Bool // a command, whether or not somebody still waits for it
+	underWay atomic.Bool // a command, whether or not somebody still waits for it, or Rejoin
 	gone     atomic.Bool // the card was taken away: there is nothing to reset
 }
 
@@ -405,8 +405,20 @@ func (c *Card) letGo() error {
 // sleeps in SCardGetStatusChange.
 func (c *Card) Rejoin(ctx context.Context) error {
 	doing := fmt.Sprintf("wait for the card on %q", c.name)
-	if !c.mu.TryLock() {
+	if !c.underWay.CompareAndSwap(false, true) {
 		return fmt.Errorf("%s: the command before has not ended", doing)
+	}
+	// A command that comes meanwhile is for the card that was there.
+	defer c.underWay.Store(false)
+	// Whoever looks after the resting card is soon done.
+	_, err := inTime(ctx, answersWithin,
+		func() (any, error) { c.mu.Lock(); return nil, nil },
+		func(any) { c.mu.Unlock() })
+	if errors.Is(err, errTooLate) {
+		err = ErrStuck
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer c.mu.Unlock()
 	if c.closing {
@@ -454,6 +466,9 @@ func (c *Card) Rejoin(ctx context.Context) error {
 			last = ErrCardMute
 		default:
 			pc, err := inTime(ctx, answersWithin, c.connect, func(pc service) { pc.Release() })
+			if errors.Is(err, errTooLate) {
+				return fmt.Errorf("%s: %w", doing, ErrStuck)
+			}
 			if err == nil {
 				err = c.open(ctx, pc)
 			}

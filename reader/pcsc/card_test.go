@@ -622,3 +622,94 @@ func TestCommandWhileLookedAfter(t *testing.T) {
 	}
 	d.closed(t, c)
 }
+
+// A card is waited for while the one before is still being looked after: that is
+// no command. Whoever has no time for it goes.
+func TestRejoinWhileLookedAfter(t *testing.T) {
+	d := newDesk()
+	c := d.open(t, idleRules{touchEvery: time.Millisecond, letGoAfter: time.Hour})
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	d.change(func() {
+		d.ponders = func() {
+			select {
+			case asked <- struct{}{}:
+			case <-goOn:
+			}
+			<-goOn
+		}
+	})
+	<-asked
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := c.Rejoin(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in a hurry: %v", err)
+	}
+	rejoined := make(chan error, 1)
+	go func() { rejoined <- c.Rejoin(t.Context()) }()
+	for !c.underWay.Load() && len(rejoined) == 0 {
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-rejoined; err != nil {
+		t.Error(err)
+	}
+	c.mu.Lock() // the card is not looked after while it is closed
+	c.idle.touchEvery = time.Hour
+	c.mu.Unlock()
+	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+		t.Error(err)
+	}
+	d.closed(t, c)
+}
+
+// A command for the card that was there is not kept for the one that comes.
+func TestCommandWhileRejoining(t *testing.T) {
+	d := newDesk()
+	c := d.open(t, idleRules{letGoAfter: time.Hour})
+	d.put(scard.StateEmpty)
+	rejoined := make(chan error, 1)
+	go func() { rejoined <- c.Rejoin(t.Context()) }()
+	for !slices.ContainsFunc(d.asked(), func(call string) bool { return strings.HasPrefix(call, "disconnect") }) {
+		runtime.Gosched()
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Transmit(short, []byte{0, 0, 0, 0}); err == nil || short.Err() != nil {
+		t.Errorf("a command meanwhile: %v", err)
+	}
+	d.put(scard.StatePresent)
+	if err := <-rejoined; err != nil {
+		t.Error(err)
+	}
+	for c.underWay.Load() {
+		runtime.Gosched()
+	}
+	if slices.ContainsFunc(d.asked(), func(call string) bool { return strings.HasPrefix(call, "transmit") }) {
+		t.Errorf("it was sent to the card that came: %q", d.asked())
+	}
+	d.closed(t, c)
+}
+
+// A service that tells of a card and then takes no connection is told as stuck.
+func TestRejoinStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		c := d.open(t, idleRules{letGoAfter: time.Hour})
+		goOn, connections := make(chan struct{}), 0
+		c.connect = func() (service, error) {
+			if connections++; connections == 2 { // the first is the watch's
+				<-goOn
+			}
+			return d.establish()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if err := c.Rejoin(ctx); !errors.Is(err, ErrStuck) || time.Since(start) != answersWithin {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		close(goOn)
+		synctest.Wait()
+		d.closed(t, c)
+	})
+}
