@@ -82,6 +82,7 @@ type Certificate struct {
 	NameChange         bool                    // Doc 9303-12 §7.1.1: the link certificate of a renamed CSCA
 	DocumentTypes      []string                // "P", "I", …: what a document signer may sign
 	ExtensionErrs      []error                 // extensions that are there and cannot be read
+	Unread             []Extension             // which: what they say is not in the fields above, or not all of it
 	UnhandledCriticals []asn1.ObjectIdentifier // critical, and unknown to this package
 }
 

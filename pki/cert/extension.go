@@ -135,6 +135,7 @@ func (c *Certificate) decodeExtensions() {
 	for _, e := range c.Extensions {
 		if slices.ContainsFunc(seen, e.OID.Equal) {
 			c.ExtensionErrs = append(c.ExtensionErrs, fmt.Errorf("extension %v is there twice", e.OID))
+			c.Unread = append(c.Unread, e)
 			continue
 		}
 		seen = append(seen, e.OID)
@@ -147,6 +148,7 @@ func (c *Certificate) decodeExtensions() {
 			in := cryptobyte.String(e.Value)
 			if !d.read(c, &in) || !in.Empty() {
 				c.ExtensionErrs = append(c.ExtensionErrs, fmt.Errorf("%w extension %v", errMalformed, e.OID))
+				c.Unread = append(c.Unread, e)
 			}
 		}
 		if e.Critical && !known {

@@ -17,6 +17,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chipid/pki/cert"
@@ -100,6 +101,11 @@ func (e *Endorsement) judge(purpose asn1.ObjectIdentifier) error {
 	for _, oid := range c.UnhandledCriticals {
 		return fmt.Errorf("%w: the certificate of %s has the critical extension %v, which is not known", ErrNotListSigner, c.Subject, oid)
 	}
+	for _, e := range c.Unread {
+		if e.Critical {
+			return fmt.Errorf("%w: the critical extension %v of the certificate of %s cannot be read", ErrNotListSigner, e.OID, c.Subject)
+		}
+	}
 	return nil
 }
 
@@ -120,7 +126,7 @@ func (s *search) toRoot(chain []*cert.Certificate) []*cert.Certificate {
 		return nil
 	}
 	for _, link := range s.links {
-		if !link.IsCA || contains(chain, link) || !s.issued(link, c) {
+		if !mayLink(link) || contains(chain, link) || !s.issued(link, c) {
 			continue
 		}
 		if whole := s.toRoot(append(chain, link)); whole != nil {
@@ -128,6 +134,14 @@ func (s *search) toRoot(chain []*cert.Certificate) []*cert.Certificate {
 		}
 	}
 	return nil
+}
+
+// mayLink tells whether a certificate may stand between a signer and a root: an
+// authority's whose key may sign certificates, and of which every critical
+// extension is known (RFC 5280 section 6.1.4).
+func mayLink(c *cert.Certificate) bool {
+	unread := slices.ContainsFunc(c.Unread, func(e cert.Extension) bool { return e.Critical })
+	return c.IsCA && (!c.Has(cert.OIDKeyUsage) || c.KeyUsage&cert.KeyUsageCertSign != 0) && len(c.UnhandledCriticals) == 0 && !unread
 }
 
 func (s *search) issued(issuer, c *cert.Certificate) bool {

@@ -79,6 +79,9 @@ func TestWhoVouches(t *testing.T) {
 	loopB := issue(t, loopA, "ZZ", "B", newKey(t), caExtensions()...)
 	loopC := issue(t, &party{loopB.Certificate, loopB.key}, "ZZ", "A", loopA.key, caExtensions()...)
 	circling := newSigner(t, loopA, cert.OIDMasterListSigner)
+	condition := cert.Extension{OID: []int{2, 5, 29, 30}, Critical: true, Value: []byte{0x30, 0}} // nameConstraints
+	bound := issue(t, root, "UT", "New CSCA", next.key, append(caExtensions(), condition)...)
+	idle := issue(t, root, "UT", "New CSCA", next.key, cert.KeyUsageExtension(cert.KeyUsageCRLSign), cert.BasicConstraints(0))
 	critical := append(signerExtensions(t, cert.OIDMasterListSigner), cert.Extension{OID: []int{1, 2, 3}, Critical: true, Value: []byte{5, 0}})
 
 	for name, c := range map[string]struct {
@@ -91,6 +94,8 @@ func TestWhoVouches(t *testing.T) {
 		"the root":             {signer, nil, []*party{root}, nil, 2},
 		"one of several roots": {signer, nil, []*party{other, root}, nil, 2},
 		"over a link":          {linked, []*cert.Certificate{next.Certificate}, []*party{root}, nil, 3},
+		"over a bound link":    {linked, []*cert.Certificate{bound.Certificate}, []*party{root}, ErrNoRoot, 0},
+		"over a link for CRLs": {linked, []*cert.Certificate{idle.Certificate}, []*party{root}, ErrNoRoot, 0},
 		"link not sent along":  {linked, nil, []*party{root}, ErrNoRoot, 0},
 		"nobody":               {signer, nil, nil, ErrNoRoot, 0},
 		"another root":         {signer, nil, []*party{other}, ErrNoRoot, 0},

@@ -52,14 +52,18 @@ func (s *Store) Check(ds *cert.Certificate, at time.Time, policy Policy) Path {
 
 // judge tells whether the certificate may sign documents at all: what a CSCA
 // issues for other uses must not pass for a document signer's (Doc 9303-12
-// Table 6).
+// Table 6). What a critical extension says must be known (RFC 5280 section 4.2):
+// one that cannot be read, or of which there are two, may be what forbids it.
 func judge(ds *cert.Certificate) (Status, string) {
+	critical := slices.IndexFunc(ds.Unread, func(e cert.Extension) bool { return e.Critical })
 	switch {
+	case critical >= 0:
+		return NotSigner, fmt.Sprintf("the certificate of %s has a critical extension (%v) that cannot be read, or has it twice", ds.Subject, ds.Unread[critical].OID)
 	case ds.IsCA:
 		return NotSigner, fmt.Sprintf("%s is the certificate of an issuing authority, which must not sign documents itself", ds.Subject)
 	case ds.Has(cert.OIDKeyUsage) && ds.KeyUsage&cert.KeyUsageDigitalSignature == 0:
 		return NotSigner, fmt.Sprintf("the certificate of %s does not allow its key to sign documents", ds.Subject)
-	case len(ds.ExtKeyUsage) > 0:
+	case ds.Has(cert.OIDExtKeyUsage):
 		return NotSigner, fmt.Sprintf("the certificate of %s is for another use than signing documents", ds.Subject)
 	case len(ds.UnhandledCriticals) > 0:
 		return NotSigner, fmt.Sprintf("the certificate of %s has a critical extension (%v) that this program does not know and so must not pass over", ds.Subject, ds.UnhandledCriticals[0])
@@ -92,6 +96,7 @@ type search struct {
 	named   int   // certificates in the store with an issuer's name
 	refused bool  // an issuer that was meant did not verify
 	cannot  error // an issuer that was meant cannot be checked with
+	bound   error // a link that was meant has conditions that are not known
 	deadEnd *cert.Certificate
 	longest []*cert.Certificate // chain that was tried in vain
 }
@@ -120,6 +125,10 @@ func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cer
 			if namesKey(c, link) != named || contains(chain, link) || !s.issued(link, c) {
 				continue
 			}
+			if err := conditions(link); err != nil {
+				s.bound = err
+				continue
+			}
 			if whole := s.toAnchor(link, append(chain, link)); whole != nil {
 				return whole
 			}
@@ -127,6 +136,21 @@ func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cer
 		}
 	}
 	return nil
+}
+
+// conditions tells why nothing can be trusted over a link: its critical extensions
+// must all be known (RFC 5280 section 6.1.4 o). An anchor is trusted as it is.
+func conditions(link *cert.Certificate) error {
+	unknown := slices.Clone(link.UnhandledCriticals)
+	for _, e := range link.Unread {
+		if e.Critical {
+			unknown = append(unknown, e.OID)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the link certificate of %s has a critical extension (%v) that this program does not know or cannot read", link.Subject, unknown[0])
 }
 
 // anchor finds the anchor that issued c. A CSCA has many keys under one name
@@ -184,6 +208,8 @@ func (s *search) failure(ds *cert.Certificate) Path {
 		path.Reason = fmt.Sprintf("the certificate says that %s issued it, but its signature does not verify with that issuer's key: it is forged or damaged", ds.Issuer)
 	case s.cannot != nil:
 		path.Reason = fmt.Sprintf("the trust store has the issuer, but cannot check its signature: %v", s.cannot)
+	case s.bound != nil:
+		path.Reason = s.bound.Error()
 	case s.deadEnd != nil:
 		path.Reason = fmt.Sprintf("the trust store has a link certificate for %s, but not the CSCA certificate that it comes from", s.deadEnd.Subject)
 	case s.named > 0:
