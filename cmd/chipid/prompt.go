@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,8 @@ func (a *app) ask(read func() (string, error)) (string, error) {
 		a.keyboard = term.NewTerminal(struct {
 			io.Reader
 			io.Writer
-		}{terminal, a.err}, "")
+		}{keys{terminal}, a.err}, "")
+		a.keyboard.History = forgetful{}
 	}
 	// Signals end the context of a command; nothing would wake the reader.
 	interrupted := make(chan os.Signal, 1)
@@ -80,8 +82,13 @@ func (a *app) ask(read func() (string, error)) (string, error) {
 	var got answer
 	select {
 	case got = <-answered:
-		if got.err == io.EOF { // Ctrl-C, Ctrl-D: a raw terminal makes no signal of them
+		switch got.err {
+		case io.EOF: // Ctrl-C, Ctrl-D: a raw terminal makes no signal of them
 			got.err = context.Canceled
+		case term.ErrPasteIndicator:
+			got.err = nil // pasted is as good as typed
+		case errEndlessKey:
+			got.err = errors.New(a.say("không hiểu những phím vừa gõ: hãy làm lại", "what was typed is not understood: do it again"))
 		}
 	case <-interrupted:
 		got.err = context.Canceled
@@ -92,3 +99,30 @@ func (a *app) ask(read func() (string, error)) (string, error) {
 	}
 	return got.text, err
 }
+
+// keys are what comes from a raw terminal's keyboard. Ctrl-C ends a question
+// wherever it stands: behind an Escape, term takes all up to the next letter for
+// one key.
+type keys struct{ terminal io.Reader }
+
+var errEndlessKey = errors.New("a key has no end")
+
+func (k keys) Read(p []byte) (int, error) {
+	if len(p) == 0 { // such a key has filled term's memory
+		return 0, errEndlessKey
+	}
+	n, err := k.terminal.Read(p)
+	const ctrlC = 3
+	if bytes.IndexByte(p[:n], ctrlC) >= 0 {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// forgetful is a history of nothing: no arrow brings an answer back, least of all
+// into one that is not shown.
+type forgetful struct{}
+
+func (forgetful) Add(string)    {}
+func (forgetful) Len() int      { return 0 }
+func (forgetful) At(int) string { return "" }

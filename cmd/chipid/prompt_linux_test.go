@@ -21,9 +21,11 @@ func TestInterruptAtPrompt(t *testing.T) {
 	passphrase := func(a *app) error { _, err := a.passphrase(); return err }
 	line := func(a *app) error { _, err := a.line("Passphrase", ""); return err }
 	for name, interrupt := range map[string]func(keyboard *os.File) error{
-		"signal": func(*os.File) error { return syscall.Kill(os.Getpid(), syscall.SIGINT) },
-		"Ctrl-C": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{3}); return err },
-		"Ctrl-D": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{4}); return err },
+		"signal":                      func(*os.File) error { return syscall.Kill(os.Getpid(), syscall.SIGINT) },
+		"Ctrl-C":                      func(keyboard *os.File) error { _, err := keyboard.Write([]byte{3}); return err },
+		"Ctrl-C behind an Escape":     func(keyboard *os.File) error { _, err := keyboard.Write([]byte{27, 3}); return err },
+		"Ctrl-C behind half a letter": func(keyboard *os.File) error { _, err := keyboard.Write([]byte{0xE9, 3}); return err },
+		"Ctrl-D":                      func(keyboard *os.File) error { _, err := keyboard.Write([]byte{4}); return err },
 	} {
 		for i := range 20 { // the moment is chance
 			terminal, keyboard := openTerminal(t)
@@ -76,6 +78,54 @@ func TestTypedAhead(t *testing.T) {
 		if got, err := a.line("Which key", "P-256"); err != nil || got != want {
 			t.Errorf("%q, %v; want %s", got, err, want)
 		}
+	}
+}
+
+// TestEndlessKey: what begins as a key and never ends as one does not hang the
+// question.
+func TestEndlessKey(t *testing.T) {
+	terminal, keyboard := openTerminal(t)
+	a := newApp()
+	a.in, a.err = terminal, io.Discard
+	go io.WriteString(keyboard, "\x1b"+strings.Repeat("1", 300))
+	if got, err := a.line("Which key", "P-256"); err == nil || got != "" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestPasted: a terminal that marks what is pasted, as another program may have
+// left it, is understood.
+func TestPasted(t *testing.T) {
+	t.Setenv("CHIPID_PASSPHRASE", "")
+	terminal, keyboard := openTerminal(t)
+	a := newApp()
+	a.in, a.err = terminal, io.Discard
+	if _, err := keyboard.WriteString("\x1b[200~Bộ Công an\x1b[201~\n\x1b[200~mật khẩu\n\x1b[201~"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.line("Organisation", ""); err != nil || got != "Bộ Công an" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := a.passphrase(); err != nil || string(got) != "mật khẩu" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestAnswersDoNotComeBack: no key puts an answer of before into another one,
+// least of all into one that nobody sees.
+func TestAnswersDoNotComeBack(t *testing.T) {
+	t.Setenv("CHIPID_PASSPHRASE", "")
+	terminal, keyboard := openTerminal(t)
+	a := newApp()
+	a.in, a.err = terminal, io.Discard
+	if _, err := keyboard.WriteString("VN\nsesame\x1b[A\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.line("Country", ""); err != nil || got != "VN" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := a.passphrase(); err != nil || string(got) != "sesame" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
