@@ -283,6 +283,10 @@ func (c *checker) activeAuthentication() Outcome {
 		return *gap
 	}
 	if !c.signed(lds.DG15) {
+		if c.signed(lds.DG14) && c.options != nil && len(c.options.ActiveAuthentication) > 0 {
+			return missing("no_key", "DG14 offers active authentication, and no DG15 with the key for it was signed: a copy would look the same",
+				"DG14 có xác thực chủ động nhưng không có DG15 đã ký chứa khóa: không phân biệt được bản sao")
+		}
 		return notOffered("", "the document has no key for active authentication", "giấy tờ không có khóa xác thực chủ động")
 	}
 	raw, _ := c.doc.Get(lds.DG15)

@@ -582,3 +582,50 @@ func TestRevokedSignerOfCardSecurity(t *testing.T) {
 	}
 	wantReport(t, inspect.Check(e, store(), now), wanted{inspect.Rejected, "chipAuthentication", inspect.Failed, "untrusted"})
 }
+
+// A signed DG14 that names an algorithm of active authentication, for which nobody
+// has signed a key, is no DG14 that says nothing of it: a copy looks the same.
+func TestActiveAuthenticationWithoutKey(t *testing.T) {
+	vn, _ := states(t)
+	known, err := lds.DecodeDG14(must(vn.doc.Get(lds.DG14)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(known.ActiveAuthentication) == 0 {
+		t.Fatal("DG14 does not name the algorithm")
+	}
+	original := read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	for _, proved := range []bool{false, true} {
+		infos := lds.SecurityInfos{PACE: known.PACE, ActiveAuthentication: known.ActiveAuthentication}
+		doc := clone(vn.doc)
+		doc.Delete(lds.DG15)
+		if !proved {
+			dg14, err := lds.EncodeDG14(infos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			access, err := lds.EncodeCardAccess(lds.SecurityInfos{PACE: known.PACE})
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc.Set(lds.DG14, dg14)
+			doc.Set(lds.EFCardAccess, access)
+		}
+		doc.Delete(lds.EFSOD)
+		vn.sign(t, doc)
+		e := roundTrip(t, original)
+		e.ActiveAuthentication, e.Files = nil, map[string][]byte{}
+		if !proved {
+			e.ChipAuthentication = nil
+		}
+		for _, f := range doc.Files() {
+			e.Files[f.String()] = must(doc.Get(f))
+		}
+		r := inspect.Check(roundTrip(t, e), vn.store(t), now)
+		if proved { // by chip authentication; one proof suffices
+			wantVerdict(t, r, inspect.Genuine)
+		} else {
+			wantReport(t, r, wanted{inspect.Undetermined, "activeAuthentication", inspect.NotRun, "no_key"})
+		}
+	}
+}
