@@ -3,9 +3,11 @@ package inspect_test
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -537,4 +539,27 @@ func FuzzTornOut(f *testing.F) {
 			t.Errorf("genuine, and of neither card: %+v", told)
 		}
 	})
+}
+
+// Whoever put another card back must not get through by a signature that this
+// program does not understand: some 2^19 numbers, one of them looks like one.
+func TestResumedByUnknownSignature(t *testing.T) {
+	_, utopia := states(t)
+	doc, secrets := older(t, utopia, national.AARSA)
+	c := reader.NewChipTransport(card(t, doc, secrets))
+	e, told, err := readTorn(t, &torn{card: c, at: atDG2(t, c, options(zone(secrets))), back: same(c)}, options(zone(secrets)))
+	if err != nil || told.resumed != 1 || len(e.Resumed) != 1 {
+		t.Fatalf("%+v: %v", told, err)
+	}
+	wantVerdict(t, inspect.Check(e, utopia.store(t), now), inspect.Genuine)
+
+	// In form by ISO/IEC 9796-2, with a hash function that nobody here knows.
+	key := secrets.ActiveAuthentication.(*rsa.PrivateKey)
+	f := bytes.Repeat([]byte{0x11}, key.Size())
+	f[0] = 0x6A
+	f[len(f)-2], f[len(f)-1] = 0x31, 0xCC
+	strange := new(big.Int).Exp(new(big.Int).SetBytes(f), key.D, key.N).FillBytes(make([]byte, key.Size()))
+	e.Resumed[0].ActiveAuthentication.Response = strange
+	wantReport(t, inspect.Check(roundTrip(t, e), utopia.store(t), now),
+		wanted{inspect.Rejected, "activeAuthentication", inspect.Failed, "another_chip"})
 }
