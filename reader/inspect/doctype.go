@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"chipid/card/passiveauth"
+	"chipid/pki/cert"
 )
 
 // codeDocumentType is about a signer that was not appointed for documents of this
@@ -15,7 +16,8 @@ const codeDocumentType = "document_type"
 // otherType compares the type of the document with those that its signer's
 // certificate lists (Doc 9303-12 §7.1.1.6): a state that has one signer for
 // visas and another for passports limits what is lost with a key. nil: they
-// agree, or the certificate has no list, which older profiles did not ask for.
+// agree, or the certificate has no list, which older profiles did not ask for. A
+// list that is empty, cannot be read or is there twice is not none.
 //
 // It does not fail a document. Real lists are wrong now and then, and nobody but
 // the state itself could say whether this one is; but a document is not genuine
@@ -25,13 +27,19 @@ func (c *checker) otherType() *Outcome {
 	if c.fields.mrz == nil || c.passive.Status(1) != passiveauth.Match || len(c.path.Chain) == 0 {
 		return nil // passive authentication says what is wrong
 	}
-	listed, is := c.path.Chain[0].DocumentTypes, c.fields.mrz.DocumentCode
-	if len(listed) == 0 || slices.ContainsFunc(listed, func(l string) bool { return coversType(l, is) }) {
+	signer, is := c.path.Chain[0], c.fields.mrz.DocumentCode
+	listed := signer.DocumentTypes
+	types, typesVI := strings.Join(listed, ", "), strings.Join(listed, ", ")
+	switch {
+	case !signer.Has(cert.OIDDocumentType):
+		return nil
+	case len(listed) == 0, slices.ContainsFunc(signer.Unread, func(e cert.Extension) bool { return e.OID.Equal(cert.OIDDocumentType) }):
+		types, typesVI = "types that its certificate does not tell in a form that can be read", "mà chứng thư ghi không đọc được"
+	case slices.ContainsFunc(listed, func(l string) bool { return coversType(l, is) }):
 		return nil
 	}
-	types := strings.Join(listed, ", ")
 	en := fmt.Sprintf("the document is of type %s, and its signer was appointed for %s", is, types)
-	vi := fmt.Sprintf("giấy tờ loại %s, nhưng bên ký chỉ được phép ký loại %s", is, types)
+	vi := fmt.Sprintf("giấy tờ loại %s, nhưng bên ký chỉ được phép ký loại %s", is, typesVI)
 	check := missing(codeDocumentType, en, vi)
 	if c.policy.AnyDocumentType {
 		check = passed(codeDocumentType, en+", which is let pass", vi+"; đã cho qua theo yêu cầu")

@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
@@ -8,7 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"chipid/card/passiveauth"
 	"chipid/pki/authority"
+	"chipid/pki/cert"
 	"chipid/pki/keystore"
 	"chipid/pki/trust"
 	"chipid/reader"
@@ -71,4 +77,56 @@ func TestDocumentType(t *testing.T) {
 			wantVerdict(t, inspect.Policy{AnyDocumentType: true}.Check(forged, store, now), inspect.Rejected)
 		})
 	}
+}
+
+// A signer whose list of document types cannot be read, is empty or is there twice
+// was appointed for some documents, and nobody knows for which.
+func TestUnreadableDocumentTypes(t *testing.T) {
+	s := appoint(t, appointment{})
+	types, err := cert.DocumentType("I", "V")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoilt := bytes.Clone(types.Value)
+	spoilt[len(spoilt)-2] = 0x7F // longer than what is left
+	empty := cert.Extension{OID: cert.OIDDocumentType, Value: []byte{0x30, 5, 2, 1, 0, 0x31, 0}}
+	usage := cert.KeyUsageExtension(cert.KeyUsageDigitalSignature)
+	for name, ds := range map[string]*cert.Certificate{
+		"unreadable": recertified(t, s, certify(t, appointment{}, "Signer", s.root.NotAfter, s.dsKey, s.root, s.rootKey, usage, types), types.Value, spoilt),
+		"empty":      certify(t, appointment{}, "Signer", s.root.NotAfter, s.dsKey, s.root, s.rootKey, usage, empty),
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := s
+			other.ds = ds
+			p := signed(t, other, passiveauth.Options{}, nil)
+			e := read(t, reader.NewChipTransport(card(t, p.doc, p.secrets)), zone(p.secrets))
+			wantReport(t, inspect.Check(e, p.store, now), wanted{inspect.Undetermined, "trust", inspect.NotRun, "document_type"})
+			wantVerdict(t, inspect.Policy{AnyDocumentType: true}.Check(e, p.store, now), inspect.Genuine)
+		})
+	}
+}
+
+// recertified is a certificate with other octets in it, signed by its root all the
+// same: package cert makes none that it cannot read.
+func recertified(t testing.TB, s signer, c *cert.Certificate, from, to []byte) *cert.Certificate {
+	t.Helper()
+	tbs := bytes.Replace(c.RawTBS, from, to, 1)
+	if len(from) != len(to) || bytes.Equal(tbs, c.RawTBS) {
+		t.Fatalf("%X is not in the certificate", from)
+	}
+	_, signature, err := cert.Sign(rand.Reader, s.rootKey, 0, tbs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(tbs)
+		c.SignatureAlgorithm.AddTo(b)
+		b.AddASN1BitString(signature)
+	})
+	changed, err := cert.Parse(b.BytesOrPanic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
 }
