@@ -333,5 +333,5 @@ func (r *run) compareZones() {
 		return // such a zone opens nothing
 	}
 	held, err := bac.MRZInformation(info.DocumentNumber, info.DateOfBirth, info.DateOfExpiry)
-	r.e.Access.OtherZone = err == nil && held != opened
+	r.e.Access.OtherZone = err != nil || held != opened // of which no keys can be made is another too
 }

@@ -164,6 +164,31 @@ func TestAnotherZoneThanGiven(t *testing.T) {
 	wantReport(t, inspect.Check(roundTrip(t, e), vn.store(t), now), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_zone"})
 }
 
+// A zone in DG1 that no chip could make access keys of is another than the one
+// that was given, whatever it is.
+func TestZoneThatOpensNothing(t *testing.T) {
+	_, utopia := states(t)
+	doc, secrets := older(t, utopia, national.AANone)
+	info, err := lds.DecodeDG1(must(doc.Get(lds.DG1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	born := []byte(info.DateOfBirth)
+	dg1 := bytes.Replace(must(doc.Get(lds.DG1)), born, []byte("XXXXXX"), 1)
+	doc.Set(lds.DG1, dg1)
+	doc.Delete(lds.EFSOD)
+	utopia.sign(t, doc)
+	stand := &relay{files: map[byte][]byte{}}
+	for _, f := range doc.Files() {
+		if raw, _ := doc.Get(f); !f.InMasterFile() {
+			stand.files[f.ShortID()] = raw
+		}
+	}
+	e := read(t, stand, zone(secrets))
+	wantReport(t, inspect.Check(roundTrip(t, e), utopia.store(t), now), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_zone"})
+	wantVerdict(t, inspect.Check(read(t, stand, inspect.Passwords{}), utopia.store(t), now), inspect.Genuine) // nothing was given
+}
+
 // The number that gave the CAN must be that of the chip.
 func TestAnotherNumberThanGiven(t *testing.T) {
 	vn, _ := states(t)
