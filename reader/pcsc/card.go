@@ -521,8 +521,13 @@ func (c *Card) disconnect() error {
 	}
 	c.rest.Stop()
 	err := c.letGo()
-	if errors.Is(err, scard.ErrRemovedCard) || errors.Is(err, scard.ErrNoSmartcard) || errors.Is(err, scard.ErrInvalidHandle) {
-		return nil // a card that is gone is closed
+	for _, gone := range []scard.Error{
+		scard.ErrRemovedCard, scard.ErrNoSmartcard, scard.ErrReaderUnavailable, scard.ErrUnknownReader,
+		scard.ErrNoService, scard.ErrServiceStopped, scard.ErrInvalidHandle, windowsInvalidHandle, windowsBrokenPipe,
+	} {
+		if errors.Is(err, gone) {
+			return nil // a card that is gone is closed, with its reader or the service too
+		}
 	}
 	return translate(fmt.Sprintf("close the card on %q", c.name), err)
 }

@@ -34,6 +34,7 @@ type desk struct {
 	warm     bool            // the card was reset last, and not powered
 	resets   func()          // what happens at each reset; nil: nothing
 	connect  func() error    // what Connect comes to; nil: a card
+	parting  error           // what Disconnect comes to
 	protocol scard.Protocol
 
 	began    time.Time
@@ -240,7 +241,7 @@ func (c deskCard) Reconnect(_ scard.ShareMode, _ scard.Protocol, how scard.Dispo
 
 func (c deskCard) Disconnect(d scard.Disposition) error {
 	c.note("disconnect")
-	return nil
+	return c.parting
 }
 
 func (d *desk) open(t *testing.T, rules idleRules) *Card {
@@ -712,4 +713,25 @@ func TestRejoinStuck(t *testing.T) {
 		synctest.Wait()
 		d.closed(t, c)
 	})
+}
+
+// A card that is gone by the time it is closed is closed: what was read of it
+// before is not lost for that. One that cannot be reset is told.
+func TestCloseOfWhatIsGone(t *testing.T) {
+	for _, code := range []scard.Error{
+		scard.ErrRemovedCard, scard.ErrNoSmartcard,
+		scard.ErrReaderUnavailable, scard.ErrUnknownReader,
+		scard.ErrNoService, scard.ErrServiceStopped, scard.ErrInvalidHandle, windowsInvalidHandle, windowsBrokenPipe,
+	} {
+		d := newDesk()
+		c := d.open(t, systemIdleRules())
+		d.parting = code
+		d.closed(t, c)
+	}
+	d := newDesk()
+	c := d.open(t, systemIdleRules())
+	d.parting = scard.ErrUnresponsiveCard
+	if err := c.Close(); !errors.Is(err, ErrCardMute) || d.contexts != 0 {
+		t.Errorf("not reset: %v, %d contexts are open", err, d.contexts)
+	}
 }
