@@ -29,7 +29,9 @@ that offers chip or active authentication is then undetermined.
 
 With --challenge the chip must have signed the very challenge that was given to
 chipid read: evidence of another challenge is rejected, and evidence without
-active authentication, which alone signs a challenge, is undetermined.
+active authentication, which alone signs a challenge, is undetermined. It is
+checked for now, whatever time the evidence says; give --at for a challenge that
+was drawn at another.
 
 Where the card was read with --plan, what that left out is not missed, and the
 first line says that only part was asked for. The evidence says itself by which
@@ -52,7 +54,7 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 	}
 	registerTrustFlags(cmd, &dir, &policy)
 	out.register(cmd)
-	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now)")
+	cmd.Flags().StringVar(&at, "at", "", "check for this time: now, YYYY-MM-DD or RFC 3339 (default: when the card was read, else now; with --challenge, now)")
 	cmd.Flags().StringVar(&challenge, "challenge", "", "8 octets in hex that the chip must have signed")
 	cmd.Flags().StringVar(&plan, "plan", "", "what must have been read: identity, photo, full or data groups (default: what the reader asked for; with --challenge, full)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -81,7 +83,9 @@ Exit codes: 0 genuine, 3 rejected, 4 undetermined.`,
 		if policy.Plan, err = demanded(plan, evidence, policy.Challenge); err != nil {
 			return err
 		}
-		if at == "" && !evidence.ReadAt.IsZero() {
+		// Who drew a challenge knows that it was signed since. The time in the evidence
+		// is a stranger's word, and could be one at which the document had not expired.
+		if at == "" && len(policy.Challenge) == 0 && !evidence.ReadAt.IsZero() {
 			when = evidence.ReadAt
 		}
 		report := policy.Check(evidence, store, when)
