@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
 
@@ -259,7 +260,7 @@ func (s *Store) revocationOf(c, issuer *cert.Certificate, at time.Time, policy P
 		}
 		// A serial number once on a list stays revoked: Doc 9303-12 knows no
 		// lifting, and an outdated list is no less true about the past.
-		if when, revoked := l.Revoked(c.SerialNumber); revoked && !l.indirect() {
+		if when, revoked := l.names(c.SerialNumber); revoked && !l.indirect() {
 			return Revocation{
 				Status: IsRevoked, RevokedAt: when, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate,
 				Reason: fmt.Sprintf("%s revoked the certificate of %s on %s", l.Issuer, c.Subject, moment(when)),
@@ -299,6 +300,31 @@ func (s *Store) revocationOf(c, issuer *cert.Certificate, at time.Time, policy P
 		}
 	}
 	return unknown
+}
+
+// names tells whether and when a list revokes a serial number, with or without the
+// zero before a number that begins with a one bit: there are issuers who forget it,
+// in certificates or in lists, and so make another number of the same octets.
+func (l *list) names(serial *big.Int) (when time.Time, revoked bool) {
+	when, revoked = l.Revoked(serial)
+	if other := otherSign(serial); !revoked && other != nil {
+		return l.Revoked(other)
+	}
+	return when, revoked
+}
+
+// otherSign reads the octets of a number without their sign, or as if their first
+// bit were one; nil where that makes no difference.
+func otherSign(x *big.Int) *big.Int {
+	power := func(bits int) *big.Int { return new(big.Int).Lsh(big.NewInt(1), uint(bits)) }
+	switch {
+	case x.Sign() < 0:
+		octets := new(big.Int).Not(x).BitLen()/8 + 1
+		return new(big.Int).Add(x, power(8*octets))
+	case x.Sign() > 0 && x.BitLen()%8 == 0:
+		return new(big.Int).Sub(x, power(x.BitLen()))
+	}
+	return nil
 }
 
 // indirect tells a list with entries of other issuers' certificates (RFC 5280

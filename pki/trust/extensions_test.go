@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/asn1"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -103,5 +104,47 @@ func TestLinkWithUnknownCritical(t *testing.T) {
 	lists := store(t, old, bound, link(t, old, csca), crl(t, csca, now, 30, ds))
 	if path := lists.Check(ds, now, Policy{}); path.Status != Revoked {
 		t.Errorf("revoked: %v (%s)", path.Status, path.Reason)
+	}
+}
+
+// Issuers forget the zero before a serial number that begins with a one bit, in the
+// certificate and not in the list, or the other way about: the same octets are the
+// same number, and its signer is revoked.
+func TestRevokedWithoutItsSign(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	ds := issue(t, csca, profile{})
+	number, err := asn1.Marshal(ds.SerialNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := bytes.Clone(number)
+	bare[2] = 0x9A
+	signed := resigned(t, csca, ds, number, bare)
+	positive := new(big.Int).SetBytes(bare[2:])
+	if signed.SerialNumber.Sign() >= 0 || positive.Cmp(signed.SerialNumber) == 0 {
+		t.Fatalf("the serial number is %d", signed.SerialNumber)
+	}
+	list := *ds // of which only the number goes into the list
+	for _, listed := range []*big.Int{positive, signed.SerialNumber} {
+		list.SerialNumber = listed
+		if path := store(t, csca, crl(t, csca, now, 30, &list)).Check(signed, now, Policy{}); path.Status != Revoked {
+			t.Errorf("%d listed: %v (%s)", listed, path.Status, path.Reason)
+		}
+	}
+	list.SerialNumber = new(big.Int).Neg(positive)
+	if path := store(t, csca, crl(t, csca, now, 30, &list)).Check(signed, now, Policy{}); path.Status != Trusted {
+		t.Errorf("another number: %v (%s)", path.Status, path.Reason)
+	}
+	for _, c := range [][2]int64{{0x80, -0x80}, {0xFF, -1}, {0x8000, -0x8000}, {0xFF7F, -0x81}} {
+		for i := range 2 {
+			if other := otherSign(big.NewInt(c[i])); other == nil || other.Int64() != c[1-i] {
+				t.Errorf("%d without its sign: %d", c[i], other)
+			}
+		}
+	}
+	for _, none := range []int64{0, 1, 0x7F, 0x100} {
+		if other := otherSign(big.NewInt(none)); other != nil {
+			t.Errorf("%d without its sign: %d", none, other)
+		}
 	}
 }
