@@ -23,7 +23,7 @@ type Fields struct {
 	Surname        string           `json:"surname,omitempty"` // in the MRZ's letters
 	GivenNames     string           `json:"givenNames,omitempty"`
 	Nationality    string           `json:"nationality,omitempty"`
-	DateOfBirth    string           `json:"dateOfBirth,omitempty"` // 2006-01-02, or YYMMDD with fillers where a part is unknown
+	DateOfBirth    string           `json:"dateOfBirth,omitempty"` // 2006-01-02, the century by DG11 or DG13; or YYMMDD with fillers where a part is unknown
 	Sex            string           `json:"sex,omitempty"`
 	DateOfExpiry   string           `json:"dateOfExpiry,omitempty"` // empty: none
 	MRZ            []string         `json:"mrz,omitempty"`          // its lines
@@ -67,6 +67,10 @@ func readFields(doc *lds.Document, at time.Time) *Fields {
 				problem(err)
 			} else {
 				f.Holder = &holder
+				// Two digits of a year are those of a child and of who is a hundred years older.
+				if born, err := time.Parse(time.DateOnly, holder.DateOfBirth); err == nil && !born.After(at) && born.Format(zoneDate) == info.DateOfBirth {
+					f.DateOfBirth = holder.DateOfBirth
+				}
 				if what := contradictions(raw, holder, at); what != nil {
 					problem(fmt.Errorf("the machine readable zone and the other data groups contradict each other: %s", strings.Join(what, ", ")))
 				}
@@ -87,9 +91,22 @@ func readFields(doc *lds.Document, at time.Time) *Fields {
 	return f
 }
 
+// zoneDate is how the machine readable zone writes a date (Doc 9303-3 §4.8).
+const zoneDate = "060102"
+
+// inZone is a date as the zone would write it; what is none is given as it is.
+func inZone(date string) string {
+	d, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return date
+	}
+	return d.Format(zoneDate)
+}
+
 // contradictions names the fields that the machine readable zone alone tells
 // otherwise than together with DG11 and DG13. An issuer that mixes two people
-// up signs both.
+// up signs both. Dates are compared as the zone writes them: the century, which
+// it leaves open, the others tell.
 func contradictions(dg1 []byte, holder national.Person, at time.Time) []string {
 	zone := new(lds.Document)
 	zone.Set(lds.DG1, dg1)
@@ -103,15 +120,21 @@ func contradictions(dg1 []byte, holder national.Person, at time.Time) []string {
 	}
 	// What a state that nobody has described writes into the optional data need
 	// not be a number, and a zone may leave the sex open.
-	if info, err := lds.DecodeDG1(dg1); err != nil || profile.State() != info.IssuingState {
+	info, err := lds.DecodeDG1(dg1)
+	if err != nil || profile.State() != info.IssuingState {
 		alone.Number = ""
+	}
+	expiry := inZone(alone.DateOfExpiry)
+	if info.DateOfExpiry == mrz.NoExpiry {
+		expiry = mrz.NoExpiry // a person without one has an empty date
 	}
 	if alone.Sex == "X" {
 		alone.Sex = ""
 	}
 	var what []string
 	for _, field := range []struct{ name, zone, all string }{
-		{"number", alone.Number, holder.Number}, {"date of birth", alone.DateOfBirth, holder.DateOfBirth}, {"sex", alone.Sex, holder.Sex},
+		{"number", alone.Number, holder.Number}, {"date of birth", inZone(alone.DateOfBirth), inZone(holder.DateOfBirth)},
+		{"sex", alone.Sex, holder.Sex}, {"date of expiry", expiry, inZone(holder.DateOfExpiry)},
 	} {
 		if field.zone != "" && field.all != "" && field.zone != field.all {
 			what = append(what, field.name)
