@@ -12,6 +12,9 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -155,12 +158,37 @@ func (a *app) plain(ctx context.Context, err error) string {
 
 // printJSON prints v as one object, indented unless others go before it.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.out)
+	enc := json.NewEncoder(jsonOutput{a.out})
 	if !a.oneLine {
 		enc.SetIndent("", "  ")
 	}
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// jsonOutput is where JSON goes that quotes a card. encoding/json escapes the
+// control characters of seven bits only: those of eight, which begin an escape
+// sequence too, and the marks that turn a line round are escaped here. Outside a
+// string there are none.
+type jsonOutput struct{ w io.Writer }
+
+func (o jsonOutput) Write(p []byte) (int, error) {
+	out := make([]byte, 0, len(p))
+	for _, r := range string(p) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	if _, err := o.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // printf prints for people; with --json it prints nothing, so that standard

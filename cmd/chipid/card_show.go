@@ -249,6 +249,10 @@ func (a *app) groupStatus(s passiveauth.Status) string {
 	return a.say(vi, string(s))
 }
 
+// emptyLetters are characters that Unicode counts as letters or symbols, and of
+// which nothing is seen: the fillers of Hangul, and Braille without a dot.
+const emptyLetters = "\u115f\u1160\u3164\uffa0\u2800"
+
 // printable keeps what a card says from steering the terminal, as escape
 // sequences in a name would, and from painting over it: blanks that could pad
 // a line are one, and what is longer than any honest text is cut.
@@ -257,7 +261,7 @@ func printable(s string) string {
 	var b strings.Builder
 	n, blank := 0, false
 	for _, r := range s {
-		if unicode.IsSpace(r) {
+		if unicode.IsSpace(r) || strings.ContainsRune(emptyLetters, r) {
 			blank = n > 0
 			continue
 		}

@@ -92,7 +92,7 @@ func (f *planFlags) tellEvents(a *app, bar *progress) func(inspect.Event) {
 		}
 	}
 	a.oneLine = true
-	lines := json.NewEncoder(a.out)
+	lines := json.NewEncoder(jsonOutput{a.out})
 	return func(e inspect.Event) { _ = lines.Encode(e) }
 }
 

@@ -117,7 +117,7 @@ between two changes the program sleeps.`,
 func (a *app) tellEvent(e pcsc.Event) error {
 	at := a.now()
 	if a.asJSON {
-		return json.NewEncoder(a.out).Encode(struct {
+		return json.NewEncoder(jsonOutput{a.out}).Encode(struct {
 			Time        string         `json:"time"`
 			Event       pcsc.EventKind `json:"event"`
 			Reader      string         `json:"reader,omitempty"`

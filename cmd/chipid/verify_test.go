@@ -49,6 +49,8 @@ func TestReportCannotBePaintedOver(t *testing.T) {
 		"letters":  strings.Repeat("x", 3000) + page,
 		"marks":    "e" + strings.Repeat("\u0301", 3000) + page,
 		"no-break": strings.Repeat("\u00a0", 3000) + page,
+		"braille":  strings.Repeat("\u2800", 57) + page,
+		"fillers":  strings.Repeat("\u3164\uffa0\u115f\u1160", 15) + page,
 	} {
 		r := &inspect.Report{
 			Verdict:  inspect.Rejected,
@@ -56,7 +58,7 @@ func TestReportCannotBePaintedOver(t *testing.T) {
 		}
 		r.Checks.Trust = inspect.Outcome{Status: inspect.Failed, Reason: evil, ReasonVI: evil}
 		for line := range strings.Lines((&app{lang: "en"}).reportPage(r)) {
-			if n := len([]rune(line)); n > 600 || strings.Contains(line, strings.Repeat(" ", 40)) || strings.Contains(line, strings.Repeat("\u00a0", 2)) {
+			if n := len([]rune(line)); n > 600 || strings.Contains(line, strings.Repeat(" ", 40)) || strings.Contains(line, strings.Repeat("\u00a0", 2)) || strings.ContainsAny(line, "\u2800\u3164\uffa0\u115f\u1160") {
 				t.Errorf("%s: a line of %d characters: %.80q…", name, n, line)
 			}
 		}
