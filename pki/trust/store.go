@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,7 +79,7 @@ func (e *FolderError) Error() string { return fmt.Sprintf("open the trust folder
 func (e *FolderError) Unwrap() error { return e.Err }
 
 // Open reads a trust folder: certificates (.cer .crt .der .pem), revocation
-// lists (.crl, .pem), master lists (.ml) and files of the ICAO public key
+// lists (the same, and .crl, which holds nothing else), master lists (.ml) and files of the ICAO public key
 // directory (.ldif), in DER or PEM. Subfolders, hidden files and other names
 // are left aside. A file that should be one of these and cannot be read is an
 // error: a revocation list that is silently skipped would turn a revoked
@@ -115,8 +114,10 @@ func open(dir string) (*Store, error) {
 		}
 		path := filepath.Join(dir, name)
 		switch strings.ToLower(filepath.Ext(name)) {
-		case ".cer", ".crt", ".der", ".pem", ".crl":
-			err = s.addFile(path)
+		case ".cer", ".crt", ".der", ".pem":
+			err = s.addFile(path, s.addDER)
+		case ".crl":
+			err = s.addFile(path, s.addOnlyList)
 		case ".ml":
 			err = lists.addFile(path)
 		case ".ldif":
@@ -132,29 +133,38 @@ func open(dir string) (*Store, error) {
 	return s, s.addLists(lists)
 }
 
-func (s *Store) addFile(path string) error {
+func (s *Store) addFile(path string, add func(der []byte, pemType string) error) error {
 	raw, err := durable.ReadFile(path, maxFileSize)
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(raw, []byte("-----BEGIN ")) {
-		return s.addDER(raw, "")
+	begun := bytes.Count(raw, []byte("-----BEGIN "))
+	if begun == 0 {
+		return add(raw, "")
 	}
-	found := false
-	for {
+	// pem.Decode passes over blocks that are torn: they are counted.
+	for found := 0; ; found++ {
 		var block *pem.Block
 		if block, raw = pem.Decode(raw); block == nil {
-			break
+			if found != begun {
+				return fmt.Errorf("of %d PEM blocks %d can be read; get the file again", begun, found)
+			}
+			return nil
 		}
-		if err := s.addDER(block.Bytes, block.Type); err != nil {
+		if err := add(block.Bytes, block.Type); err != nil {
 			return err
 		}
-		found = true
 	}
-	if !found {
-		return errors.New("holds no readable PEM block")
+}
+
+// addOnlyList takes no certificate for a revocation list. Lists are fetched over
+// links that nobody protects, since they are signed; what comes in the place of one
+// must not become an anchor.
+func (s *Store) addOnlyList(der []byte, pemType string) error {
+	if pemType != "" && pemType != "X509 CRL" {
+		return fmt.Errorf("a PEM block %q has no place in a revocation list", pemType)
 	}
-	return nil
+	return s.addList(der)
 }
 
 func (s *Store) addDER(der []byte, pemType string) error {
