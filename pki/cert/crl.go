@@ -41,7 +41,7 @@ type CRL struct {
 	AuthorityKeyID     []byte
 	Number             *big.Int // nil where absent
 	ExtensionErrs      []error
-	UnhandledCriticals []asn1.ObjectIdentifier // of the list and of its entries
+	UnhandledCriticals []asn1.ObjectIdentifier // of the list and of its entries; also those that must be critical and are not
 
 	body    []byte     // content of revokedCertificates
 	entries []crlEntry // in the order of serial numbers
@@ -53,8 +53,14 @@ type crlEntry struct {
 	when   int64
 }
 
-// oidCertificateIssuer marks the entries of indirect lists.
-var oidCertificateIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+var (
+	// oidCertificateIssuer marks the entries of indirect lists.
+	oidCertificateIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+	// What makes a list one of changes, or of some certificates only (RFC 5280
+	// sections 5.2.4 and 5.2.5): critical, which some issuers forget.
+	oidDeltaCRLIndicator        = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidIssuingDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
+)
 
 // ParseCRL reads a revocation list in DER.
 func ParseCRL(der []byte) (*CRL, error) {
@@ -141,7 +147,8 @@ func (l *CRL) decodeExtensions() {
 				l.Number = signedInteger(content)
 			}
 		case e.OID.Equal(OIDIssuerAltName):
-		case e.Critical: // delta lists, partial lists: not what they seem
+		case e.Critical, e.OID.Equal(oidDeltaCRLIndicator), e.OID.Equal(oidIssuingDistributionPoint):
+			// Delta lists, partial lists: not what they seem.
 			l.unhandled(e.OID)
 		}
 		if !ok {

@@ -251,7 +251,7 @@ func revocationList(crl *cert.CRL) *RevocationList {
 		d.Number = crl.Number.String()
 	}
 	for _, oid := range crl.UnhandledCriticals {
-		d.Problems = append(d.Problems, fmt.Sprintf("critical extension %v is not known", oid))
+		d.Problems = append(d.Problems, fmt.Sprintf("extension %v makes it another kind of list than this program knows", oid))
 	}
 	for _, err := range crl.ExtensionErrs {
 		d.Problems = append(d.Problems, err.Error())

@@ -335,11 +335,11 @@ func (l *list) indirect() bool {
 	return slices.ContainsFunc(l.UnhandledCriticals, certificateIssuer.Equal)
 }
 
-// partial tells why a list does not speak for all certificates: a critical
-// extension makes it another kind of list, or one cannot be read.
+// partial tells why a list does not speak for all certificates: an extension
+// makes it another kind of list, or one cannot be read.
 func (l *list) partial() error {
 	if len(l.UnhandledCriticals) > 0 {
-		return fmt.Errorf("it has the critical extension %v, which this program does not know", l.UnhandledCriticals[0])
+		return fmt.Errorf("it has the extension %v, which makes it another kind of list than this program knows", l.UnhandledCriticals[0])
 	}
 	return errors.Join(l.ExtensionErrs...)
 }

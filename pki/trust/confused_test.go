@@ -2,11 +2,18 @@ package trust
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/asn1"
 	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"chipid/pki/cert"
 )
 
 // Revocation lists are fetched over unprotected links, since they are signed. A
@@ -53,5 +60,61 @@ func TestTornBlockBesideAGoodOne(t *testing.T) {
 	}
 	if path := s.Check(ds, now, Policy{}); path.Status != Revoked {
 		t.Errorf("%v (%s)", path.Status, path.Reason)
+	}
+}
+
+// relisted is a list with other octets in it, which its issuer signs all the same.
+func relisted(t testing.TB, issuer *ca, l *cert.CRL, from, to []byte) *cert.CRL {
+	t.Helper()
+	tbs := bytes.Replace(l.RawTBS, from, to, 1)
+	if len(from) != len(to) || bytes.Equal(tbs, l.RawTBS) {
+		t.Fatalf("%X is not in the list", from)
+	}
+	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, tbs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(tbs)
+		l.SignatureAlgorithm.AddTo(b)
+		b.AddASN1BitString(signature)
+	})
+	der, err := b.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := cert.ParseCRL(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// A list of changes, or of some certificates, is one whether or not it says so as
+// it must (RFC 5280 sections 5.2.4 and 5.2.5: critical).
+func TestPartialListThatIsNotCritical(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	good, bad := issue(t, csca, profile{}), issue(t, csca, profile{})
+	strict := Policy{RequireRevocation: true}
+	for _, last := range []byte{27, 28, 20} { // deltaCRLIndicator, issuingDistributionPoint, cRLNumber
+		oid := asn1.ObjectIdentifier{2, 5, 29, int(last)}
+		whole := rawList(t, csca, bad, oid, now.AddDate(0, 0, 30))
+		list := relisted(t, csca, whole, []byte{6, 3, 0x55, 0x1D, last, 1, 1, 0xFF}, []byte{6, 3, 0x55, 0x1D, last, 1, 1, 0})
+		want := RevocationUnknown
+		if oid.Equal(cert.OIDCRLNumber) {
+			want = Trusted
+		}
+		path := store(t, csca, list).Check(good, now, strict)
+		if path.Status != want || want != Trusted && !strings.Contains(path.Reason, oid.String()) {
+			t.Errorf("%v: %v (%s)", oid, path.Status, path.Reason)
+		}
+		if path := store(t, csca, list).Check(bad, now, strict); path.Status != Revoked {
+			t.Errorf("%v, listed: %v (%s)", oid, path.Status, path.Reason)
+		}
+		// Beside a whole list it takes nothing away.
+		if path := store(t, csca, list, crl(t, csca, now.AddDate(0, 0, -1), 30)).Check(good, now, strict); path.Status != Trusted {
+			t.Errorf("%v, beside a whole list: %v (%s)", oid, path.Status, path.Reason)
+		}
 	}
 }
