@@ -49,6 +49,7 @@ type Certificate struct {
 	RawIssuer  []byte
 	RawSubject []byte
 	RawSPKI    []byte // SubjectPublicKeyInfo
+	RawSerial  []byte // content of the serial number's INTEGER, longer than need be where it came so
 
 	Version      int // 1 to 3
 	SerialNumber *big.Int
@@ -204,7 +205,7 @@ func parse(der []byte) (*Certificate, error) {
 	if !tbs.ReadASN1(&serial, cbasn1.INTEGER) || len(serial) == 0 {
 		return nil, fmt.Errorf("%w serial number", errMalformed)
 	}
-	c.SerialNumber = signedInteger(serial)
+	c.RawSerial, c.SerialNumber = serial, signedInteger(serial)
 	if c.TBSSignatureAlgorithm, err = ReadAlgorithm(&tbs); err != nil {
 		return nil, fmt.Errorf("inner signature algorithm: %w", err)
 	}

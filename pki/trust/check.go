@@ -260,7 +260,7 @@ func (s *Store) revocationOf(c, issuer *cert.Certificate, at time.Time, policy P
 		}
 		// A serial number once on a list stays revoked: Doc 9303-12 knows no
 		// lifting, and an outdated list is no less true about the past.
-		if when, revoked := l.names(c.SerialNumber); revoked && !l.indirect() {
+		if when, revoked := l.names(c); revoked && !l.indirect() {
 			return Revocation{
 				Status: IsRevoked, RevokedAt: when, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate,
 				Reason: fmt.Sprintf("%s revoked the certificate of %s on %s", l.Issuer, c.Subject, moment(when)),
@@ -302,19 +302,25 @@ func (s *Store) revocationOf(c, issuer *cert.Certificate, at time.Time, policy P
 	return unknown
 }
 
-// names tells whether and when a list revokes a serial number, with or without the
-// zero before a number that begins with a one bit: there are issuers who forget it,
-// in certificates or in lists, and so make another number of the same octets.
-func (l *list) names(serial *big.Int) (when time.Time, revoked bool) {
-	when, revoked = l.Revoked(serial)
-	if other := otherSign(serial); !revoked && other != nil {
-		return l.Revoked(other)
+// names tells whether and when a list revokes a certificate's serial number, with or
+// without the zero before a number that begins with a one bit: there are issuers who
+// forget it, in certificates or in lists, and so make another number of the same octets.
+func (l *list) names(c *cert.Certificate) (when time.Time, revoked bool) {
+	numbers := []*big.Int{c.SerialNumber, new(big.Int).SetBytes(c.RawSerial)}
+	if other := otherSign(c.SerialNumber); other != nil {
+		numbers = append(numbers, other)
+	}
+	for _, n := range numbers {
+		if when, revoked = l.Revoked(n); revoked {
+			break
+		}
 	}
 	return when, revoked
 }
 
 // otherSign reads the octets of a number without their sign, or as if their first
-// bit were one; nil where that makes no difference.
+// bit were one; nil where that makes no difference. Of a negative number these are
+// the fewest octets: it may have come in more, which begin with FF.
 func otherSign(x *big.Int) *big.Int {
 	power := func(bits int) *big.Int { return new(big.Int).Lsh(big.NewInt(1), uint(bits)) }
 	switch {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/asn1"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,6 +116,34 @@ func TestPartialListThatIsNotCritical(t *testing.T) {
 		// Beside a whole list it takes nothing away.
 		if path := store(t, csca, list, crl(t, csca, now.AddDate(0, 0, -1), 30)).Check(good, now, strict); path.Status != Trusted {
 			t.Errorf("%v, beside a whole list: %v (%s)", oid, path.Status, path.Reason)
+		}
+	}
+}
+
+// Of a number whose zero was forgotten and that begins with FF and a one bit, whoever
+// reads it as negative has lost octets: one number in 512.
+func TestRevokedWithoutItsSignAndFirstOctets(t *testing.T) {
+	csca := newCA(t, "UT", "CSCA")
+	ds := issue(t, csca, profile{})
+	number, err := asn1.Marshal(ds.SerialNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for octets := 1; octets <= 3; octets++ {
+		bare := bytes.Clone(number)
+		for i := range octets {
+			bare[2+i] = 0xFF
+		}
+		bare[2+octets] = 0x9A
+		signed := resigned(t, csca, ds, number, bare)
+		list := *ds // of which only the number goes into the list
+		list.SerialNumber = new(big.Int).SetBytes(bare[2:])
+		if path := store(t, csca, crl(t, csca, now, 30, &list)).Check(signed, now, Policy{}); path.Status != Revoked {
+			t.Errorf("%X: %v (%s)", bare[2:], path.Status, path.Reason)
+		}
+		list.SerialNumber = new(big.Int).SetBytes(append([]byte{0xFF}, bare[2:]...))
+		if path := store(t, csca, crl(t, csca, now, 30, &list)).Check(signed, now, Policy{}); path.Status != Trusted {
+			t.Errorf("FF%X: %v (%s)", bare[2:], path.Status, path.Reason)
 		}
 	}
 }
