@@ -91,6 +91,12 @@ type issuer struct {
 
 func newIssuer(t testing.TB, profile string) issuer {
 	t.Helper()
+	return newIssuerWith(t, profile, authority.KeyOptions{})
+}
+
+// newIssuerWith makes one whose document signers have such keys.
+func newIssuerWith(t testing.TB, profile string, ds authority.KeyOptions) issuer {
+	t.Helper()
 	p, err := national.ByName(profile)
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +108,7 @@ func newIssuer(t testing.TB, profile string) issuer {
 	a, err := authority.Init(filepath.Join(scratch, fmt.Sprintf("%s-%d", profile, authorities.Add(1))), authority.Options{
 		Country: p.Country(), MRZCountry: p.State(), Sealer: sealer, Rand: rand.Reader,
 		CSCA: authority.KeyOptions{Kind: keystore.Kind{Curve: curve.P256()}}, // P-384 costs a hundred times as much under the race detector
+		DS:   ds,
 		Now:  func() time.Time { return now.AddDate(0, 0, -2) },
 	})
 	if err != nil {
