@@ -29,7 +29,7 @@ func (s *Store) Check(ds *cert.Certificate, at time.Time, policy Policy) Path {
 		return search.failure(ds)
 	}
 	path := Path{Chain: chain, Anchor: chain[len(chain)-1]}
-	path.Status, path.Reason = judge(ds)
+	path.Status, path.Reason = judge(ds, path.Anchor)
 	if path.Status != Trusted {
 		return path
 	}
@@ -54,13 +54,14 @@ func (s *Store) Check(ds *cert.Certificate, at time.Time, policy Policy) Path {
 // judge tells whether the certificate may sign documents at all: what a CSCA
 // issues for other uses must not pass for a document signer's (Doc 9303-12
 // Table 6). What a critical extension says must be known (RFC 5280 section 4.2):
-// one that cannot be read, or of which there are two, may be what forbids it.
-func judge(ds *cert.Certificate) (Status, string) {
+// one that cannot be read, or of which there are two, may be what forbids it. An
+// anchor is a CSCA's whatever its extensions leave out.
+func judge(ds, anchor *cert.Certificate) (Status, string) {
 	critical := slices.IndexFunc(ds.Unread, func(e cert.Extension) bool { return e.Critical })
 	switch {
 	case critical >= 0:
 		return NotSigner, fmt.Sprintf("the certificate of %s has a critical extension (%v) that cannot be read, or has it twice", ds.Subject, ds.Unread[critical].OID)
-	case ds.IsCA:
+	case ds.IsCA, bytes.Equal(ds.Raw, anchor.Raw):
 		return NotSigner, fmt.Sprintf("%s is the certificate of an issuing authority, which must not sign documents itself", ds.Subject)
 	case ds.Has(cert.OIDKeyUsage) && ds.KeyUsage&cert.KeyUsageDigitalSignature == 0:
 		return NotSigner, fmt.Sprintf("the certificate of %s does not allow its key to sign documents", ds.Subject)

@@ -147,3 +147,19 @@ func TestRevokedWithoutItsSignAndFirstOctets(t *testing.T) {
 		}
 	}
 }
+
+// The key of a CSCA signs certificates and lists (Doc 9303-12 section 4.1), also
+// where its certificate does not say so.
+func TestAnchorSignsNoDocuments(t *testing.T) {
+	for _, extensions := range [][]cert.Extension{{}, {cert.KeyUsageExtension(cert.KeyUsageDigitalSignature | cert.KeyUsageCertSign)}} {
+		key := newKey(t)
+		csca := &ca{issue(t, nil, profile{subject: name(t, "UT", "CSCA"), key: key, extensions: extensions}), key}
+		s := store(t, csca)
+		if path := s.Check(csca.Certificate, now, Policy{}); path.Status != NotSigner || !strings.Contains(path.Reason, "must not sign documents itself") {
+			t.Errorf("%v (%s)", path.Status, path.Reason)
+		}
+		if path := s.Check(issue(t, csca, profile{}), now, Policy{}); path.Status != Trusted {
+			t.Errorf("who it appoints: %v (%s)", path.Status, path.Reason)
+		}
+	}
+}
