@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
 
 	"chipid/card/national"
+	"chipid/pki/trust"
 	"chipid/reader/inspect"
 )
 
@@ -37,6 +39,32 @@ func TestJSONCannotSteerTheTerminal(t *testing.T) {
 		}
 		if back.Document.Surname != evil || back.Document.Holder.FullName != evil {
 			t.Errorf("%q came back", back.Document.Surname)
+		}
+	}
+}
+
+// What was rejected is rejected by the exit code too where the page cannot be
+// written, in whatever form; of anything else nobody has been told.
+func TestVerdictWithoutOutput(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		for verdict, want := range map[inspect.Verdict]int{inspect.Rejected: exitRejected, inspect.Undetermined: exitFailed, inspect.Genuine: exitFailed} {
+			out := &output{w: fullDisk{}}
+			a := &app{out: out, asJSON: asJSON}
+			err := a.tellReport(&inspect.Report{Verdict: verdict, Document: &inspect.Fields{}}, new(trust.Store))
+			if out.failed == nil {
+				t.Fatal("it was written")
+			}
+			if told(err) {
+				err = a.withFailure(err, out.failed) // as run does
+			}
+			got := exitFailed
+			var coded *exitCode
+			if errors.As(err, &coded) {
+				got = coded.code
+			}
+			if got != want || err == nil {
+				t.Errorf("%s, JSON %v: exit code %d, %v", verdict, asJSON, got, err)
+			}
 		}
 	}
 }

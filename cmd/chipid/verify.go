@@ -133,10 +133,9 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 
 // tellReport prints a report and ends with the exit code of its verdict.
 func (a *app) tellReport(r *inspect.Report, store *trust.Store) error {
+	var failed error
 	if a.asJSON {
-		if err := a.printJSON(r); err != nil {
-			return err
-		}
+		failed = a.printJSON(r)
 	} else {
 		a.printf("%s", a.reportPage(r))
 		if !store.HasAnchors() {
@@ -145,13 +144,15 @@ func (a *app) tellReport(r *inspect.Report, store *trust.Store) error {
 				"There is no CSCA certificate to compare with: give --trust DIR."))
 		}
 	}
+	var told error
 	switch r.Verdict {
 	case inspect.Genuine:
-		return nil
 	case inspect.Rejected:
-		return &exitCode{code: exitRejected}
+		told = &exitCode{code: exitRejected}
+	default:
+		told = &exitCode{code: exitUndetermined}
 	}
-	return &exitCode{code: exitUndetermined}
+	return a.withFailure(told, failed)
 }
 
 // reportPage is a report on one page: the verdict first, then why, whose the
