@@ -77,7 +77,6 @@ but with --trace-secrets, which is for cards of no real person.`,
 		if err != nil {
 			return err
 		}
-		flags.policy.Number = flags.id
 		if flags.policy.Challenge, err = parseChallenge(flags.challenge); err != nil {
 			return err
 		}
@@ -300,6 +299,7 @@ func (f *readFlags) passwords(a *app) (inspect.Passwords, error) {
 			return p, a.mistyped("chỉ cho --can hoặc --id: số CAN suy ra từ số định danh", "give either --can or --id, not both: the number gives the CAN")
 		}
 		p.CAN = vn.CAN(national.Person{Number: f.id})
+		f.policy.Number, f.policy.State = f.id, vn.State()
 	}
 	if _, err := pace.CANPassword(p.CAN); p.CAN != "" && err != nil {
 		return p, a.mistyped("số CAN có sáu chữ số", "a CAN has six digits")

@@ -38,6 +38,9 @@ type Policy struct {
 	// beforehand: a CAN that is made of its last digits fits a million cards, and
 	// whoever answers for a chip can take any CAN. Empty: any number.
 	Number string
+	// State is the issuing state whose number that is, as in the zone (VNM): others
+	// have numbers of twelve digits too. Empty: any state's.
+	State string
 	// AnyDocumentType lets a signer sign documents of types that its certificate
 	// does not list; else such a document is undetermined.
 	AnyDocumentType bool

@@ -39,7 +39,7 @@ func (c *checker) accessControl() Outcome {
 		check.Protocol = access.Protocol
 		return check
 	}
-	if want := c.policy.Number; want != "" && (c.fields.Holder == nil || c.fields.Holder.Number != want) {
+	if c.otherNumber() {
 		check := missing("other_number", "the personal number that was given is not the one in the chip's data: compare card, chip and what was typed",
 			"số định danh đã nhập khác với dữ liệu trong chip: hãy đối chiếu thẻ, chip và số đã nhập")
 		check.Protocol = access.Protocol
@@ -85,6 +85,13 @@ func (c *checker) accessControl() Outcome {
 		check.Detail = strings.Join(why, "; ")
 	}
 	return check
+}
+
+// otherNumber tells whether the document is not of the number that was given.
+func (c *checker) otherNumber() bool {
+	p := c.policy
+	return p.Number != "" && (c.fields.Holder == nil || c.fields.Holder.Number != p.Number ||
+		p.State != "" && c.fields.IssuingState != p.State)
 }
 
 // zonePassword is what Access.Password says where the zone opened the chip.

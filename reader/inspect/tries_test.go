@@ -207,6 +207,19 @@ func TestAnotherNumberThanGiven(t *testing.T) {
 	}
 }
 
+// Numbers of another state may have twelve digits as well, and belong to others.
+func TestNumberOfAnotherState(t *testing.T) {
+	vn, utopia := states(t)
+	namesake := anna
+	namesake.Number = mai.Number
+	doc, secrets := utopia.build(t, namesake, national.AAECDSA)
+	e := read(t, reader.NewChipTransport(card(t, doc, secrets)), can(secrets))
+	wantVerdict(t, inspect.Policy{Number: mai.Number}.Check(e, utopia.store(t), now), inspect.Genuine)
+	wantReport(t, inspect.Policy{Number: mai.Number, State: "VNM"}.Check(e, utopia.store(t), now), wanted{inspect.Undetermined, "accessControl", inspect.NotRun, "other_number"})
+	e = read(t, reader.NewChipTransport(card(t, vn.doc, vn.secrets)), can(vn.secrets))
+	wantVerdict(t, inspect.Policy{Number: mai.Number, State: "VNM"}.Check(e, vn.store(t), now), inspect.Genuine)
+}
+
 // That the chip refused a key stays told when its channel breaks later and it proves
 // itself once more.
 func TestRefusedKeysStayTold(t *testing.T) {
