@@ -135,6 +135,21 @@ func Parse(der []byte) (*Certificate, error) {
 	return c, nil
 }
 
+// PEMBlocks gives the PEM blocks of a file, none where it is not PEM. A torn block
+// among them is an error: pem.Decode passes over it, and over what it was there
+// for, such as a revocation list behind a root.
+func PEMBlocks(file []byte) ([]*pem.Block, error) {
+	begun := bytes.Count(file, []byte("-----BEGIN "))
+	var blocks []*pem.Block
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != begun {
+		return nil, fmt.Errorf("of %d PEM blocks %d can be read; get the file again", begun, len(blocks))
+	}
+	return blocks, nil
+}
+
 // ParseAll reads the certificates of a file: PEM blocks, or DER one after the
 // other.
 func ParseAll(pemOrDER []byte) ([]*Certificate, error) {
@@ -150,8 +165,12 @@ func ParseAll(pemOrDER []byte) ([]*Certificate, error) {
 		list = append(list, c)
 		return nil
 	}
-	if bytes.Contains(pemOrDER, []byte("-----BEGIN ")) {
-		for block, rest := pem.Decode(pemOrDER); block != nil; block, rest = pem.Decode(rest) {
+	blocks, err := PEMBlocks(pemOrDER)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	if blocks != nil {
+		for _, block := range blocks {
 			if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
 				continue
 			}

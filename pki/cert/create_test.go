@@ -482,7 +482,8 @@ func TestParseAll(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, list, err)
 		}
 	}
-	for _, bad := range [][]byte{nil, []byte("hello"), a.Raw[:100], []byte("-----BEGIN NOTHING-----\n-----END NOTHING-----\n")} {
+	whole, torn := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Raw}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Raw})[:200]
+	for _, bad := range [][]byte{nil, []byte("hello"), a.Raw[:100], slices.Concat(whole, torn), slices.Concat(torn, whole), []byte("-----BEGIN NOTHING-----\n-----END NOTHING-----\n")} {
 		if list, err := ParseAll(bad); err == nil {
 			t.Errorf("%d certificates in nothing", len(list))
 		}

@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,9 +78,9 @@ func (e *FolderError) Error() string { return fmt.Sprintf("open the trust folder
 func (e *FolderError) Unwrap() error { return e.Err }
 
 // Open reads a trust folder: certificates (.cer .crt .der .pem), revocation
-// lists (the same, and .crl, which holds nothing else), master lists (.ml) and files of the ICAO public key
-// directory (.ldif), in DER or PEM. Subfolders, hidden files and other names
-// are left aside. A file that should be one of these and cannot be read is an
+// lists (the same, and .crl, which holds nothing else), master lists (.ml) and
+// files of the ICAO public key directory (.ldif), in DER or PEM. Subfolders,
+// hidden files and other names are left aside. A file that should be one of these and cannot be read is an
 // error: a revocation list that is silently skipped would turn a revoked
 // signer into a good one.
 //
@@ -138,23 +137,19 @@ func (s *Store) addFile(path string, add func(der []byte, pemType string) error)
 	if err != nil {
 		return err
 	}
-	begun := bytes.Count(raw, []byte("-----BEGIN "))
-	if begun == 0 {
+	blocks, err := cert.PEMBlocks(raw)
+	if err != nil {
+		return err
+	}
+	if blocks == nil {
 		return add(raw, "")
 	}
-	// pem.Decode passes over blocks that are torn: they are counted.
-	for found := 0; ; found++ {
-		var block *pem.Block
-		if block, raw = pem.Decode(raw); block == nil {
-			if found != begun {
-				return fmt.Errorf("of %d PEM blocks %d can be read; get the file again", begun, found)
-			}
-			return nil
-		}
+	for _, block := range blocks {
 		if err := add(block.Bytes, block.Type); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // addOnlyList takes no certificate for a revocation list. Lists are fetched over
