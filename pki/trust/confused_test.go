@@ -2,7 +2,6 @@ package trust
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
@@ -10,9 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"chipid/pki/cert"
 )
@@ -67,25 +63,7 @@ func TestTornBlockBesideAGoodOne(t *testing.T) {
 // relisted is a list with other octets in it, which its issuer signs all the same.
 func relisted(t testing.TB, issuer *ca, l *cert.CRL, from, to []byte) *cert.CRL {
 	t.Helper()
-	tbs := bytes.Replace(l.RawTBS, from, to, 1)
-	if len(from) != len(to) || bytes.Equal(tbs, l.RawTBS) {
-		t.Fatalf("%X is not in the list", from)
-	}
-	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, tbs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(tbs)
-		l.SignatureAlgorithm.AddTo(b)
-		b.AddASN1BitString(signature)
-	})
-	der, err := b.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed, err := cert.ParseCRL(der)
+	changed, err := cert.ParseCRL(signed(t, issuer, replaced(t, l.RawTBS, from, to), l.SignatureAlgorithm))
 	if err != nil {
 		t.Fatal(err)
 	}

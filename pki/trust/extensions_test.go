@@ -2,14 +2,10 @@ package trust
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/asn1"
 	"math/big"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"chipid/pki/cert"
 )
@@ -18,25 +14,7 @@ import (
 // same: package cert makes none that it could not read.
 func resigned(t testing.TB, issuer *ca, c *cert.Certificate, from, to []byte) *cert.Certificate {
 	t.Helper()
-	tbs := bytes.Replace(c.RawTBS, from, to, 1)
-	if len(from) != len(to) || bytes.Equal(tbs, c.RawTBS) {
-		t.Fatalf("%X is not in the certificate", from)
-	}
-	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, tbs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(tbs)
-		c.SignatureAlgorithm.AddTo(b)
-		b.AddASN1BitString(signature)
-	})
-	der, err := b.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed, err := cert.Parse(der)
+	changed, err := cert.Parse(signed(t, issuer, replaced(t, c.RawTBS, from, to), c.SignatureAlgorithm))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -512,7 +512,7 @@ func indirectList(t testing.TB, issuer *ca, revoked *cert.Certificate) *cert.CRL
 // of its own where ofEntry says so.
 func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.ObjectIdentifier, next time.Time, ofEntry ...asn1.ObjectIdentifier) *cert.CRL {
 	t.Helper()
-	var tbs, b cryptobyte.Builder
+	var tbs cryptobyte.Builder
 	algorithm, err := cert.DefaultScheme(issuer.PublicKey).Algorithm()
 	if err != nil {
 		t.Fatal(err)
@@ -557,12 +557,23 @@ func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, message)
+	l, err := cert.ParseCRL(signed(t, issuer, message, algorithm))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// signed is a certificate or a list of these contents, whatever they are.
+func signed(t testing.TB, issuer *ca, contents []byte, algorithm cert.Algorithm) []byte {
+	t.Helper()
+	_, signature, err := cert.Sign(rand.Reader, issuer.key, 0, contents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(message)
+		b.AddBytes(contents)
 		algorithm.AddTo(b)
 		b.AddASN1BitString(signature)
 	})
@@ -570,11 +581,17 @@ func rawList(t testing.TB, issuer *ca, revoked *cert.Certificate, critical asn1.
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := cert.ParseCRL(der)
-	if err != nil {
-		t.Fatal(err)
+	return der
+}
+
+// replaced is contents with other octets in the place of some of them.
+func replaced(t testing.TB, contents, from, to []byte) []byte {
+	t.Helper()
+	changed := bytes.Replace(contents, from, to, 1)
+	if len(from) != len(to) || bytes.Equal(changed, contents) {
+		t.Fatalf("%X is not in the contents", from)
 	}
-	return l
+	return changed
 }
 
 func TestOpenFolder(t *testing.T) {

@@ -584,11 +584,11 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// A command that comes while the resting card is being looked after waits for
-// that to end; only a command that has not ended refuses it.
-func TestCommandWhileLookedAfter(t *testing.T) {
-	d := newDesk()
-	c := d.open(t, idleRules{touchEvery: time.Millisecond, letGoAfter: time.Hour})
+// lookedAfter gives a resting card that is being looked after until goOn is closed.
+func lookedAfter(t *testing.T) (d *desk, c *Card, goOn chan struct{}) {
+	t.Helper()
+	d = newDesk()
+	c = d.open(t, idleRules{touchEvery: time.Millisecond, letGoAfter: time.Hour})
 	asked, goOn := make(chan struct{}), make(chan struct{})
 	d.change(func() {
 		d.ponders = func() {
@@ -600,6 +600,13 @@ func TestCommandWhileLookedAfter(t *testing.T) {
 		}
 	})
 	<-asked
+	return d, c, goOn
+}
+
+// A command that comes while the resting card is being looked after waits for
+// that to end; only a command that has not ended refuses it.
+func TestCommandWhileLookedAfter(t *testing.T) {
+	d, c, goOn := lookedAfter(t)
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := c.Transmit(short, []byte{0, 0, 0, 0}); !errors.Is(err, context.DeadlineExceeded) {
@@ -627,19 +634,7 @@ func TestCommandWhileLookedAfter(t *testing.T) {
 // A card is waited for while the one before is still being looked after: that is
 // no command. Whoever has no time for it goes.
 func TestRejoinWhileLookedAfter(t *testing.T) {
-	d := newDesk()
-	c := d.open(t, idleRules{touchEvery: time.Millisecond, letGoAfter: time.Hour})
-	asked, goOn := make(chan struct{}), make(chan struct{})
-	d.change(func() {
-		d.ponders = func() {
-			select {
-			case asked <- struct{}{}:
-			case <-goOn:
-			}
-			<-goOn
-		}
-	})
-	<-asked
+	d, c, goOn := lookedAfter(t)
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := c.Rejoin(short); !errors.Is(err, context.DeadlineExceeded) {
