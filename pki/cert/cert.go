@@ -135,6 +135,18 @@ func Parse(der []byte) (*Certificate, error) {
 	return c, nil
 }
 
+// UnreadCriticals are the critical extensions that cannot be read or are there
+// twice. What they forbid is not known (RFC 5280 section 4.2).
+func (c *Certificate) UnreadCriticals() []asn1.ObjectIdentifier {
+	var oids []asn1.ObjectIdentifier
+	for _, e := range c.Unread {
+		if e.Critical {
+			oids = append(oids, e.OID)
+		}
+	}
+	return oids
+}
+
 // PEMBlocks gives the PEM blocks of a file, none where it is not PEM. A torn block
 // among them is an error: pem.Decode passes over it, and over what it was there
 // for, such as a revocation list behind a root.

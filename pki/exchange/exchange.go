@@ -17,7 +17,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"chipid/pki/cert"
@@ -101,10 +100,8 @@ func (e *Endorsement) judge(purpose asn1.ObjectIdentifier) error {
 	for _, oid := range c.UnhandledCriticals {
 		return fmt.Errorf("%w: the certificate of %s has the critical extension %v, which is not known", ErrNotListSigner, c.Subject, oid)
 	}
-	for _, e := range c.Unread {
-		if e.Critical {
-			return fmt.Errorf("%w: the critical extension %v of the certificate of %s cannot be read", ErrNotListSigner, e.OID, c.Subject)
-		}
+	for _, oid := range c.UnreadCriticals() {
+		return fmt.Errorf("%w: the critical extension %v of the certificate of %s cannot be read", ErrNotListSigner, oid, c.Subject)
 	}
 	return nil
 }
@@ -140,8 +137,7 @@ func (s *search) toRoot(chain []*cert.Certificate) []*cert.Certificate {
 // authority's whose key may sign certificates, and of which every critical
 // extension is known (RFC 5280 section 6.1.4).
 func mayLink(c *cert.Certificate) bool {
-	unread := slices.ContainsFunc(c.Unread, func(e cert.Extension) bool { return e.Critical })
-	return c.IsCA && (!c.Has(cert.OIDKeyUsage) || c.KeyUsage&cert.KeyUsageCertSign != 0) && len(c.UnhandledCriticals) == 0 && !unread
+	return c.IsCA && (!c.Has(cert.OIDKeyUsage) || c.KeyUsage&cert.KeyUsageCertSign != 0) && len(c.UnhandledCriticals) == 0 && len(c.UnreadCriticals()) == 0
 }
 
 func (s *search) issued(issuer, c *cert.Certificate) bool {

@@ -57,10 +57,10 @@ func (s *Store) Check(ds *cert.Certificate, at time.Time, policy Policy) Path {
 // one that cannot be read, or of which there are two, may be what forbids it. An
 // anchor is a CSCA's whatever its extensions leave out.
 func judge(ds, anchor *cert.Certificate) (Status, string) {
-	critical := slices.IndexFunc(ds.Unread, func(e cert.Extension) bool { return e.Critical })
+	unread := ds.UnreadCriticals()
 	switch {
-	case critical >= 0:
-		return NotSigner, fmt.Sprintf("the certificate of %s has a critical extension (%v) that cannot be read, or has it twice", ds.Subject, ds.Unread[critical].OID)
+	case len(unread) > 0:
+		return NotSigner, fmt.Sprintf("the certificate of %s has a critical extension (%v) that cannot be read, or has it twice", ds.Subject, unread[0])
 	case ds.IsCA, bytes.Equal(ds.Raw, anchor.Raw):
 		return NotSigner, fmt.Sprintf("%s is the certificate of an issuing authority, which must not sign documents itself", ds.Subject)
 	case ds.Has(cert.OIDKeyUsage) && ds.KeyUsage&cert.KeyUsageDigitalSignature == 0:
@@ -143,12 +143,7 @@ func (s *search) toAnchor(c *cert.Certificate, chain []*cert.Certificate) []*cer
 // conditions tells why nothing can be trusted over a link: its critical extensions
 // must all be known (RFC 5280 section 6.1.4 o). An anchor is trusted as it is.
 func conditions(link *cert.Certificate) error {
-	unknown := slices.Clone(link.UnhandledCriticals)
-	for _, e := range link.Unread {
-		if e.Critical {
-			unknown = append(unknown, e.OID)
-		}
-	}
+	unknown := slices.Concat(link.UnhandledCriticals, link.UnreadCriticals())
 	if len(unknown) == 0 {
 		return nil
 	}

@@ -80,9 +80,9 @@ func (e *FolderError) Unwrap() error { return e.Err }
 // Open reads a trust folder: certificates (.cer .crt .der .pem), revocation
 // lists (the same, and .crl, which holds nothing else), master lists (.ml) and
 // files of the ICAO public key directory (.ldif), in DER or PEM. Subfolders,
-// hidden files and other names are left aside. A file that should be one of these and cannot be read is an
-// error: a revocation list that is silently skipped would turn a revoked
-// signer into a good one.
+// hidden files and other names are left aside. A file that should be one of
+// these and cannot be read is an error: a revocation list that is silently
+// skipped would turn a revoked signer into a good one.
 //
 // A master list makes anchors only if its signature holds and leads to a
 // certificate that lies in the folder as a file: what a list brings vouches for

@@ -603,6 +603,19 @@ func lookedAfter(t *testing.T) (d *desk, c *Card, goOn chan struct{}) {
 	return d, c, goOn
 }
 
+// speaksAndCloses ends a test of a card that was looked after: it is not, while
+// it is closed.
+func speaksAndCloses(t *testing.T, d *desk, c *Card) {
+	t.Helper()
+	c.mu.Lock()
+	c.idle.touchEvery = time.Hour
+	c.mu.Unlock()
+	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
+		t.Error(err)
+	}
+	d.closed(t, c)
+}
+
 // A command that comes while the resting card is being looked after waits for
 // that to end; only a command that has not ended refuses it.
 func TestCommandWhileLookedAfter(t *testing.T) {
@@ -622,13 +635,7 @@ func TestCommandWhileLookedAfter(t *testing.T) {
 	if !slices.ContainsFunc(d.asked(), func(call string) bool { return strings.HasPrefix(call, "transmit") }) {
 		t.Errorf("it was not sent: %q", d.asked())
 	}
-	c.mu.Lock() // the card is not looked after while it is closed
-	c.idle.touchEvery = time.Hour
-	c.mu.Unlock()
-	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
-		t.Error(err)
-	}
-	d.closed(t, c)
+	speaksAndCloses(t, d, c)
 }
 
 // A card is waited for while the one before is still being looked after: that is
@@ -649,13 +656,7 @@ func TestRejoinWhileLookedAfter(t *testing.T) {
 	if err := <-rejoined; err != nil {
 		t.Error(err)
 	}
-	c.mu.Lock() // the card is not looked after while it is closed
-	c.idle.touchEvery = time.Hour
-	c.mu.Unlock()
-	if _, err := c.Transmit(t.Context(), []byte{0, 0, 0, 0}); err != nil {
-		t.Error(err)
-	}
-	d.closed(t, c)
+	speaksAndCloses(t, d, c)
 }
 
 // A command for the card that was there is not kept for the one that comes.
